@@ -1,0 +1,329 @@
+"""The schema's one description. The words are the same in SQL, Python, GraphQL and the docs."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from area.core.ids import new_id
+
+
+class RunStatus(StrEnum):
+    """Where a run is in its life; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Where a step is in its life."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+class HookKind(StrEnum):
+    """How a hook learns of events."""
+
+    POLL = "poll"
+    WEBHOOK = "webhook"
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+class Base(DeclarativeBase):
+    """Common ground: named constraints, UTC timestamps, JSONB for JSON."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[Any]: JSONB, str: Text}  # noqa: RUF012
+
+
+class _Row(Base):
+    __abstract__ = True
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class User(_Row):
+    """A person. The id equals Supabase's ``auth.users.id`` there."""
+
+    __tablename__ = "users"
+    email: Mapped[str] = mapped_column(unique=True)
+    display_name: Mapped[str] = mapped_column(server_default="")
+    password_hash: Mapped[str | None] = mapped_column(deferred=True)
+    __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"),)
+
+
+class Session(_Row):
+    """One signed-in device: the family of one refresh token, rotated at each use."""
+
+    __tablename__ = "sessions"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    refresh_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class ConnectedAccount(_Row):
+    """A provider account that a user has connected; ``credentials`` is sealed with a key id."""
+
+    __tablename__ = "connected_accounts"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    service: Mapped[str]
+    label: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="active")
+    scopes: Mapped[list[Any]] = mapped_column(server_default="[]")
+    credentials: Mapped[str | None] = mapped_column(deferred=True)
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'expiring', 'needs_reconnect', 'revoked')", name="status_known"),
+    )
+
+
+class ServiceRow(Base):
+    """A catalogue entry, synced from code at start; an operator can switch one off."""
+
+    __tablename__ = "services"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class Area(_Row):
+    """One action and its reactions, as the user knows it; ``version`` is the newest, ``published_version`` the one that runs."""
+
+    __tablename__ = "areas"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_reason: Mapped[str | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    published_version: Mapped[int] = mapped_column(server_default="1")
+    hook_id: Mapped[UUID | None] = mapped_column(ForeignKey("hooks.id", ondelete="SET NULL"))
+    published_version_id: Mapped[UUID | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default="0")
+    idempotency_key: Mapped[str | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]
+    hook: Mapped["Hook | None"] = relationship(lazy="raise")
+    __table_args__ = (
+        UniqueConstraint("user_id", "idempotency_key"),
+        Index("ix_areas_user_id_id", "user_id", "id"),
+        Index("ix_areas_hook_id_live", "hook_id", postgresql_where=text("is_enabled AND deleted_at IS NULL")),
+    )
+
+
+class AreaVersion(_Row):
+    """An immutable snapshot. ``action`` is {action, accountId, config}; ``reactions`` is a list of reactions; see ENGINE_DESIGN."""
+
+    __tablename__ = "area_versions"
+    area_id: Mapped[UUID] = mapped_column(ForeignKey("areas.id", ondelete="CASCADE"))
+    version: Mapped[int]
+    mode: Mapped[str] = mapped_column(server_default="sequential")
+    max_concurrent_runs: Mapped[int | None]
+    action: Mapped[dict[str, Any]]
+    reactions: Mapped[list[Any]]
+    __table_args__ = (
+        UniqueConstraint("area_id", "version"),
+        CheckConstraint("mode IN ('sequential', 'parallel')", name="mode_known"),
+    )
+
+
+class Hook(_Row):
+    """A watched source: one per (service, action, account, canonical inputs), however many AREAs hang on it."""
+
+    __tablename__ = "hooks"
+    source_key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    action: Mapped[str]
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("connected_accounts.id", ondelete="SET NULL"))
+    config: Mapped[dict[str, Any]]
+    token: Mapped[str | None] = mapped_column(unique=True)
+    status: Mapped[str] = mapped_column(server_default="active")
+    cursor: Mapped[dict[str, Any] | None]
+    next_due_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    last_fired_at: Mapped[datetime | None]
+    last_polled_at: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default="0")
+    last_error: Mapped[str | None]
+    expires_at: Mapped[datetime | None]
+    __table_args__ = (
+        _one_of("kind", HookKind),
+        CheckConstraint("status IN ('active', 'broken', 'ended', 'unused')", name="status_known"),
+        Index("ix_hooks_due", "next_due_at", postgresql_where=text("status IN ('active', 'broken')")),
+    )
+
+
+class Event(Base):
+    """One thing that happened at a hook. It fires once: (hook_id, dedupe_key) is unique."""
+
+    __tablename__ = "events"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    hook_id: Mapped[UUID] = mapped_column(ForeignKey("hooks.id", ondelete="CASCADE"))
+    dedupe_key: Mapped[str]
+    payload: Mapped[Any] = mapped_column(JSONB)
+    occurred_at: Mapped[datetime | None]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    __table_args__ = (UniqueConstraint("hook_id", "dedupe_key"),)
+
+
+class Delivery(_Row):
+    """What became of an event for an AREA: the answer to "why didn't it run?"."""
+
+    __tablename__ = "deliveries"
+    user_id: Mapped[UUID]
+    hook_id: Mapped[UUID]
+    area_id: Mapped[UUID | None]
+    event_id: Mapped[UUID | None]
+    run_id: Mapped[UUID | None]
+    outcome: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    __table_args__ = (
+        CheckConstraint(
+            "outcome IN ('ran', 'filtered', 'duplicate', 'throttled', 'paused', 'held', 'rejected')", name="outcome_known"
+        ),
+        Index("ix_deliveries_user_id_id", "user_id", "id"),
+    )
+
+
+class Run(Base):
+    """One AREA executed for one event, under a lease with a fencing number."""
+
+    __tablename__ = "runs"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    area_id: Mapped[UUID]
+    area_version_id: Mapped[UUID]
+    event_id: Mapped[UUID | None]
+    status: Mapped[str] = mapped_column(server_default="queued")
+    cause: Mapped[str] = mapped_column(server_default="event")
+    is_test: Mapped[bool] = mapped_column(server_default=text("false"))
+    fence: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    replay_of: Mapped[UUID | None]
+    replay_from: Mapped[str | None]
+    error: Mapped[dict[str, Any] | None]
+    last_seq: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (
+        _one_of("status", RunStatus),
+        Index("ix_runs_user_id_id", "user_id", "id"),
+        Index("ix_runs_area_id_id", "area_id", "id"),
+        # An AREA runs once for an event; replays and tests are runs of their own.
+        Index(
+            "uq_runs_area_id_event_id",
+            "area_id",
+            "event_id",
+            unique=True,
+            postgresql_where=text("replay_of IS NULL AND NOT is_test"),
+        ),
+        Index(
+            "ix_runs_live",
+            "status",
+            "created_at",
+            postgresql_where=text("status IN ('queued', 'running', 'waiting', 'held')"),
+        ),
+    )
+
+
+class RunStep(Base):
+    """One reaction of a run."""
+
+    __tablename__ = "run_steps"
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    reaction: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="pending")
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime | None]
+    input: Mapped[Any | None] = mapped_column(JSONB)
+    output: Mapped[Any | None] = mapped_column(JSONB)
+    error: Mapped[dict[str, Any] | None]
+    effect: Mapped[str] = mapped_column(server_default="none")
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (
+        _one_of("status", StepStatus),
+        CheckConstraint("effect IN ('none', 'intended', 'confirmed', 'unknown')", name="effect_known"),
+        UniqueConstraint("run_id", "key"),
+    )
+
+
+class RunEvent(Base):
+    """One line of a run's story. ``(run_id, seq)`` is contiguous from 1; ``txid`` orders the account's feed by commit."""
+
+    __tablename__ = "run_events"
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[datetime] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    area_id: Mapped[UUID]
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    level: Mapped[str]
+    step: Mapped[str | None]
+    message: Mapped[str]
+    data: Mapped[Any | None] = mapped_column(JSONB)
+    txid: Mapped[int] = mapped_column(BigInteger, server_default=text("pg_current_xact_id()::text::bigint"))
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    __table_args__ = (
+        Index("ix_run_events_user_id_txid_number", "user_id", "txid", "number"),
+        {"postgresql_partition_by": "RANGE (day)"},
+    )
+
+
+class Blob(_Row):
+    """A payload too large for its row."""
+
+    __tablename__ = "blobs"
+    run_id: Mapped[UUID | None] = mapped_column(index=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
