@@ -223,7 +223,8 @@ class Delivery(_Row):
     reason: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (
         CheckConstraint(
-            "outcome IN ('ran', 'filtered', 'duplicate', 'throttled', 'paused', 'held', 'rejected')", name="outcome_known"
+            "outcome IN ('ran', 'filtered', 'duplicate', 'throttled', 'paused', 'held', 'rejected')",
+            name="outcome_known",
         ),
         Index("ix_deliveries_user_id_id", "user_id", "id"),
     )
