@@ -1,7 +1,7 @@
 """Expected failures, in the words that the user reads.
 
-``AreaError`` is the root. ``InvalidInput`` (the value at ``path`` is wrong), ``NotFound``, ``Conflict`` (somebody else was first) and
-``LimitReached`` become typed errors of the API; ``InvalidInputs`` carries several at once.
+``AreaError`` is the root. ``InvalidInput`` (the value at ``path`` is wrong), ``NotFound``, ``Conflict`` (somebody else was first)
+and ``LimitReached`` become typed errors of the API; ``InvalidInputs`` carries several at once.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,12 @@ class InvalidInput(AreaError):
     """The value at ``path`` is wrong; ``suggestion`` is what was probably meant."""
 
     def __init__(
-        self, message: str, *, path: Sequence[str | int] = (), suggestion: str | None = None, code: str = "INVALID_INPUT"
+        self,
+        message: str,
+        *,
+        path: Sequence[str | int] = (),
+        suggestion: str | None = None,
+        code: str = "INVALID_INPUT",
     ) -> None:
         super().__init__(message, code=code, path=path)
         self.suggestion = suggestion

@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(
         min_length=32, description="Signs sessions and encrypts tokens; 32 characters or more. `openssl rand -hex 32`."
     )
-    public_url: str = Field("http://127.0.0.1:8000", description="The address at which the outside world reaches the API.")
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="The address at which the outside world reaches the API."
+    )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the API listens on.")
     data_dir: Path = Field(Path(".area"), description="Where `area dev` keeps its Postgres, Redis and secrets.")
@@ -35,22 +37,32 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Private networks that outgoing requests may reach, comma separated (127.0.0.0/8). None by default.",
     )
-    dev: bool = Field(False, description="Set by `area dev`: demo sign-in button, feed and echo routes. Never in production.")
+    dev: bool = Field(
+        False, description="Set by `area dev`: demo sign-in button, feed and echo routes. Never in production."
+    )
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="Origins whose browsers may call the API, comma separated."
     )
     body_limit: int = Field(1 << 20, ge=1024, description="Largest request body accepted, in bytes.")
-    lease_seconds: float = Field(8.0, gt=1, description="A worker that has not renewed a run for this long has lost it.")
+    lease_seconds: float = Field(
+        8.0, gt=1, description="A worker that has not renewed a run for this long has lost it."
+    )
     worker_concurrency: int = Field(200, ge=1, description="Runs one worker process executes at once.")
     max_reactions: int = Field(50, ge=1, description="Most reactions one AREA may have.")
     max_areas: int = Field(20_000, ge=1, description="Most AREAs one user may have.")
-    run_log_bytes: int = Field(1 << 20, ge=4096, description="Most bytes of log one run may store; the rest is cut, marked.")
+    run_log_bytes: int = Field(
+        1 << 20, ge=4096, description="Most bytes of log one run may store; the rest is cut, marked."
+    )
     payload_limit: int = Field(32 << 10, ge=1024, description="Payloads above this many bytes are stored in `blobs`.")
-    retention_days: int = Field(30, ge=1, description="Days that run events are kept before their partition is dropped.")
+    retention_days: int = Field(
+        30, ge=1, description="Days that run events are kept before their partition is dropped."
+    )
     access_token_seconds: int = Field(3600, ge=60, description="Life of an access token, in seconds.")
     refresh_token_seconds: int = Field(30 * 86400, ge=3600, description="Life of a refresh token, in seconds.")
     supabase_url: str | None = Field(None, description="Supabase project address; its JWKS verifies tokens.")
-    supabase_jwt_secret: SecretStr | None = Field(None, description="Supabase's legacy HS256 secret, if it signs with one.")
+    supabase_jwt_secret: SecretStr | None = Field(
+        None, description="Supabase's legacy HS256 secret, if it signs with one."
+    )
     supabase_issuer: str | None = Field(None, description="Issuer demanded of Supabase tokens; default <url>/auth/v1.")
     pool_size: int = Field(8, ge=2, description="Database connections each process may hold.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

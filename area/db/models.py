@@ -131,7 +131,7 @@ class ServiceRow(Base):
 
 
 class Area(_Row):
-    """One action and its reactions, as the user knows it; ``version`` is the newest, ``published_version`` the one that runs."""
+    """One action and its reactions; ``version`` is the newest, ``published_version`` the one that runs."""
 
     __tablename__ = "areas"
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -156,7 +156,7 @@ class Area(_Row):
 
 
 class AreaVersion(_Row):
-    """An immutable snapshot. ``action`` is {action, accountId, config}; ``reactions`` is a list of reactions; see ENGINE_DESIGN."""
+    """An immutable snapshot of an AREA: ``action`` is one object, ``reactions`` a list; ENGINE_DESIGN has their fields."""
 
     __tablename__ = "area_versions"
     area_id: Mapped[UUID] = mapped_column(ForeignKey("areas.id", ondelete="CASCADE"))
@@ -300,7 +300,7 @@ class RunStep(Base):
 
 
 class RunEvent(Base):
-    """One line of a run's story. ``(run_id, seq)`` is contiguous from 1; ``txid`` orders the account's feed by commit."""
+    """One line of a run: ``(run_id, seq)`` is contiguous from 1; ``txid`` orders the account feed by commit."""
 
     __tablename__ = "run_events"
     run_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -1,0 +1,143 @@
+"""The command ``area``."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from area.app import dev as development
+from area.app import serve
+from area.app.doctor import examine
+from area.app.processes import EmbeddedError
+from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
+from area.app.watch import WatchError
+from area.app.watch import watch as watch_feed
+from area.core import log
+from area.core.settings import Settings, SettingsError, load_settings
+from area.db.migrate import upgrade
+from area.graphql.sdl import sdl
+from area.nodes.registry import load
+from area.workers.scheduler import run_scheduler
+from area.workers.worker import run_worker
+
+SCHEMA = Path("schema.graphql")
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="AREA: one action, many reactions, nothing lost.",
+)
+out = Console(highlight=False)
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    log.configure(settings.log_level, json=settings.log_json)
+    return settings
+
+
+@cli.command()
+def dev(port: Annotated[int | None, typer.Option(help="Port of the API; default AREA_PORT or 8000.")] = None) -> None:
+    """Run everything on this machine, with a Postgres and a Redis of its own."""
+    development.run(port)
+
+
+@cli.command()
+def api() -> None:
+    """Serve the API."""
+    serve.run(serve.api(_settings()))
+
+
+@cli.command()
+def worker() -> None:
+    """Execute runs."""
+    serve.run(run_worker(_settings()))
+
+
+@cli.command()
+def scheduler() -> None:
+    """Poll, keep timers, sweep."""
+    serve.run(run_scheduler(_settings()))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    upgrade(_settings().database_url.get_secret_value())
+    out.print("The database is up to date.")
+
+
+@cli.command()
+def schema(
+    check: Annotated[bool, typer.Option("--check", help="Compare with schema.graphql; exit 1 on a difference.")] = False,
+) -> None:
+    """Print the GraphQL schema."""
+    text = sdl().strip() + "\n"
+    if not check:
+        sys.stdout.write(text)
+    elif not SCHEMA.exists() or SCHEMA.read_text() != text:
+        _fail(f"{SCHEMA} is not what the code says; run `make schema`, look at the difference, and commit it.")
+    else:
+        out.print(f"{SCHEMA} is up to date.")
+
+
+@cli.command()
+def services() -> None:
+    """List every service with its actions and reactions."""
+    table = Table("Service", "Component", "What it does")
+    for service in load().services.values():
+        for kind, components in (("action", service.actions), ("reaction", service.reactions)):
+            for component in components.values():
+                table.add_row(service.name, f"{component.key} [dim]{kind}[/dim]", component.title)
+    out.print(table)
+
+
+@cli.command()
+def watch(
+    url: Annotated[str, typer.Option(help="Address of the API.")] = "http://127.0.0.1:8000",
+    email: Annotated[str, typer.Option(help="Whose feed.")] = DEMO_EMAIL,
+    password: Annotated[str, typer.Option(envvar="AREA_WATCH_PASSWORD", show_default=False)] = DEMO_PASSWORD,
+) -> None:
+    """Follow an account's runs live."""
+    asyncio.run(watch_feed(url.rstrip("/"), email, password, out))
+
+
+@cli.command()
+def doctor() -> None:
+    """Look at settings, Postgres, Redis, migrations and the clock; say what to mend."""
+    findings = asyncio.run(examine())
+    for finding in findings:
+        mark = "[red]✗[/red]" if finding.mend else "[green]✓[/green]"
+        out.print(f"{mark} {finding.what}: {finding.found}")
+        if finding.mend:
+            out.print(f"  → {finding.mend}")
+    raise typer.Exit(1 if any(finding.mend for finding in findings) else 0)
+
+
+def _fail(message: str, code: int = 1) -> None:
+    Console(stderr=True, highlight=False).print(message, style="red", markup=False, soft_wrap=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Entry point: expected failures are sentences, not tracebacks."""
+    try:
+        cli()
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except (EmbeddedError, WatchError) as error:
+        _fail(str(error))
+    except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
+        _fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The private URLs of hooks. Plain ASGI, in front of routing and middleware: it is the busiest path of all."""
+
+from urllib.parse import parse_qsl
+
+import asyncpg
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from area.app import bodies
+from area.app.problems import Problem, is_postgres_down, unavailable
+from area.core import log
+from area.engine.intake import BadDelivery, UnknownHook
+from area.engine.platform import Platform
+from area.nodes import sdk
+
+logger = log.get(__name__)
+
+PREFIX = "/hooks/"
+ACCEPTED_HEADERS = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+
+
+class Hooks:
+    """POST /hooks/{token}: 202 once the event and its runs are committed."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._intake = platform.intake
+        self._limit = platform.settings.body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one delivery."""
+        try:
+            content = await self._take(scope, receive)
+        except Problem as problem:
+            return await problem(scope, receive, send)
+        except ClientDisconnect:
+            return None
+        except Exception as error:
+            # Starlette's own error handler is behind us, so the last word on errors is here.
+            return await _explain(error)(scope, receive, send)
+        headers = [*ACCEPTED_HEADERS, (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+        return None
+
+    async def _take(self, scope: Scope, receive: Receive) -> bytes:
+        if scope["method"] != "POST":
+            raise Problem(405, "Send deliveries to a hook with POST.", {"Allow": "POST"})
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        raw = await bodies.read(receive, headers, self._limit)
+        content_type = headers.get("content-type", "")
+        query = scope["query_string"]
+        delivery = sdk.WebhookDelivery(
+            method="POST",
+            headers=headers,
+            query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
+            raw=raw,
+            body=await bodies.parse(scope, raw, content_type),
+            content_type=content_type,
+        )
+        result = await self._intake.deliver(scope["path"][len(PREFIX) :], delivery)
+        return orjson.dumps({"event": result.event_id, "runs": result.runs, "duplicate": result.duplicate})
+
+
+def _explain(error: Exception) -> Problem:
+    if isinstance(error, UnknownHook):
+        return Problem(404, "No hook has this address; copy it again from its AREA.")
+    if isinstance(error, sdk.BadSignature):
+        return Problem(401, str(error))
+    if isinstance(error, BadDelivery):
+        return Problem(400, str(error))
+    if isinstance(error, asyncpg.DataError):
+        return Problem(400, "The body has characters that cannot be stored, such as NUL; send it without them.")
+    if is_postgres_down(error):
+        return unavailable()
+    logger.error("hooks.failed", exc_info=error)
+    return Problem(500, "Something went wrong on our side and nothing was accepted; send this again.")

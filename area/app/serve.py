@@ -1,0 +1,64 @@
+"""Running the long-lived processes: the API under uvicorn, the worker, the scheduler."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from area.app.server import make_app
+from area.core.settings import Settings
+from area.engine.platform import open_platform
+
+WEBSOCKET_MESSAGE = 256 << 10
+"""Largest WebSocket message from a client, in bytes."""
+PING_SECONDS = 20.0
+DRAIN_SECONDS = 8
+BACKLOG = 4096
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def api(settings: Settings) -> None:
+    """Serve the API until SIGTERM or SIGINT."""
+    platform = await open_platform(settings)
+    try:
+        config = uvicorn.Config(
+            make_app(platform),
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=WEBSOCKET_MESSAGE,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PING_SECONDS,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            backlog=BACKLOG,
+            access_log=False,
+            server_header=False,
+            log_level="warning",
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        # uvicorn raises the signal that stopped it once more at its end; without these the process would die there,
+        # with the platform open.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        settle()
+        await uvicorn.Server(config).serve()
+    finally:
+        await platform.close()
+
+
+def settle() -> None:
+    """Keep what was loaded at start out of later garbage collections: they would pause every client."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

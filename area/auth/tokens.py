@@ -1,0 +1,88 @@
+"""Tokens that this platform issues: short signed access tokens, and opaque refresh tokens that are stored hashed."""
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from area.auth.errors import Unauthenticated
+from area.core.clock import now
+
+ISSUER = "area"
+AUDIENCE = "area-api"
+_ALGORITHM = "HS256"
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A signed access token, and the moment after which it is refused."""
+
+    value: str
+    expires_at: datetime
+
+
+class AccessTokens:
+    """Signs and reads access tokens with a key derived from the platform's secret."""
+
+    def __init__(self, secret: str, life_seconds: int) -> None:
+        derived = hmac.new(secret.encode(), b"area-access-token", hashlib.sha256).digest()
+        self._key = OctKey.import_key(derived)
+        self._life = timedelta(seconds=life_seconds)
+        self._claims = jwt.JWTClaimsRegistry(
+            now=lambda: int(now().timestamp()),
+            iss={"essential": True, "value": ISSUER},
+            aud={"essential": True, "value": AUDIENCE},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+
+    def issue(self, user_id: UUID) -> AccessToken:
+        """A fresh token for this user."""
+        issued = now()
+        expires = (issued + self._life).replace(microsecond=0)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "iat": int(issued.timestamp()),
+            "exp": int(expires.timestamp()),
+        }
+        return AccessToken(jwt.encode({"alg": _ALGORITHM}, claims, self._key, algorithms=[_ALGORITHM]), expires)
+
+    def read(self, value: str) -> tuple[UUID, datetime]:
+        """The user and the expiry of a token. Raises: Unauthenticated."""
+        try:
+            token = jwt.decode(value, self._key, algorithms=[_ALGORITHM])
+            self._claims.validate(token.claims)
+            return UUID(token.claims["sub"]), datetime.fromtimestamp(token.claims["exp"], now().tzinfo)
+        except (JoseError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise Unauthenticated("The access token is not valid, or has expired. Sign in again.") from error
+
+
+def new_refresh_token(session_id: UUID) -> str:
+    """An opaque token that names its session, so that the reuse of an old one can revoke it."""
+    return urlsafe_b64encode(session_id.bytes + secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=")
+
+
+def session_of(refresh_token: str) -> UUID:
+    """The session that a refresh token belongs to. Raises: Unauthenticated."""
+    try:
+        raw = urlsafe_b64decode(refresh_token + "=" * (-len(refresh_token) % 4))
+    except ValueError:
+        raw = b""
+    if len(raw) != 16 + _SECRET_BYTES:
+        raise Unauthenticated("The refresh token is not valid. Sign in again.")
+    return UUID(bytes=raw[:16])
+
+
+def hash_refresh_token(refresh_token: str) -> bytes:
+    """What the database keeps of a refresh token."""
+    return hashlib.sha256(refresh_token.encode()).digest()

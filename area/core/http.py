@@ -1,0 +1,272 @@
+"""Outgoing HTTP: one guarded connection pool per process, spoken to through ``httpx.AsyncClient``.
+
+The guard stands where connections are made, so a request over a kept-alive connection pays nothing for it:
+
+- the resolver refuses a name when any of its addresses is refused;
+- the socket factory sees the very address that is about to be connected, so IP literals in any spelling, redirects and
+  names that change their address between check and use cannot pass.
+"""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+from httpx_aiohttp import AiohttpTransport
+from yarl import URL
+
+from area.core.errors import AreaError
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+MAX_RESPONSE = 1 << 20
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+NAT64 = ip_network("64:ff9b::/96")
+AGENT = "AREA/0.1"
+CHUNK = 1 << 16
+
+
+class EgressRefused(AreaError):
+    """The address is private, and the operator has not allowed it."""
+
+    def __init__(self, host: str, address: object = None) -> None:
+        where = host if address is None or str(address) == host else f"{host} ({address})"
+        super().__init__(
+            f"{where} is not a public address, so it may not be reached. Use a public one, or have the operator add "
+            "its network to AREA_EGRESS_ALLOW.",
+            code="EGRESS_REFUSED",
+        )
+
+
+class ResponseTooLarge(AreaError):
+    """An answer longer than the client's limit, in bytes."""
+
+    def __init__(self, host: str, limit: int) -> None:
+        super().__init__(
+            f"{host} answered with more than {limit} bytes. Ask it for less.",
+            code="RESPONSE_TOO_LARGE",
+        )
+
+
+class Egress:
+    """Which addresses may be connected to: public ones, and those in ``allow``."""
+
+    def __init__(self, allow: Iterable[Network] = ()) -> None:
+        self.allow = tuple(allow)
+
+    def check_address(self, address: Address | str, host: str | None = None) -> None:
+        """Raise EgressRefused unless ``address`` is public or allowed; ``host`` is how the user wrote it."""
+        try:
+            found = ip_address(address.partition("%")[0]) if isinstance(address, str) else address
+        except ValueError:  # "127.1" and "2130706433" are addresses to connect(2) only: nobody means well by them
+            raise EgressRefused(host or str(address)) from None
+        found = _embedded(found)
+        if _is_public(found) or any(found in network for network in self.allow):
+            return
+        raise EgressRefused(host or str(address), address)
+
+    async def check_host(self, host: str, port: int) -> None:
+        """Raise EgressRefused when any address of ``host`` is refused; OSError when it has none."""
+        resolver = aiohttp.ThreadedResolver()
+        for found in await resolver.resolve(host, port, socket.AF_UNSPEC):
+            self.check_address(found["host"], host)
+
+    def open_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """A socket for one address about to be connected; aiohttp's ``socket_factory``."""
+        family, kind, protocol, _, target = info
+        self.check_address(target[0])
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class GuardedResolver(AbstractResolver):
+    """The system's resolver, refusing names that lead to a refused address."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The host's addresses. Raises: EgressRefused, OSError."""
+        found = await self._inner.resolve(host, port, family)
+        for result in found:
+            self._egress.check_address(result["host"], host)
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+class LimitedStream(httpx.AsyncByteStream):
+    """The answer's bytes as they arrive, refused beyond ``limit``."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, limit: int) -> None:
+        self._answer = answer
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        try:
+            async for chunk in self._answer.content.iter_chunked(CHUNK):
+                received += len(chunk)
+                if received > self._limit:
+                    raise ResponseTooLarge(self._answer.url.host or "", self._limit)
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _in_httpx(error) from error
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it when bytes are left unread."""
+        self._answer.release()
+
+
+class LimitedResponse(httpx.Response):
+    """A response whose decoded body has the limit too: a small body may decompress to a huge one."""
+
+    limit: int
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """The decoded body. Raises: ResponseTooLarge."""
+        decoded = 0
+        async for chunk in super().aiter_bytes(chunk_size):
+            decoded += len(chunk)
+            if decoded > self.limit:
+                raise ResponseTooLarge(self.request.url.host, self.limit)
+            yield chunk
+
+
+class GuardedTransport(AiohttpTransport):
+    """httpx over one aiohttp session; unlike its parent it tells "never sent" from "no answer", and limits size."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, limit: int, owns_session: bool) -> None:
+        super().__init__(verify=_tls(), client=session)
+        self._session = session
+        self._limit = limit
+        self._owns_session = owns_session
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; redirects are the client's to follow, through this guard again."""
+        timeout = request.extensions.get("timeout", {})
+        url = request.url.copy_with(userinfo=b"") if request.url.userinfo else request.url  # it is a header by now
+        body = _body(request)
+        try:
+            answer = await self._session.request(
+                request.method,
+                URL(str(url), encoded=True),
+                headers=request.headers.multi_items(),
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    connect=timeout.get("pool"),
+                    sock_connect=timeout.get("connect"),
+                    sock_read=timeout.get("read"),
+                ),
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _in_httpx(error) from error
+        response = LimitedResponse(
+            answer.status,
+            headers=list(answer.raw_headers),
+            stream=LimitedStream(answer, self._limit),
+            request=request,
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": (answer.reason or "").encode()},
+        )
+        response.limit = self._limit
+        return response
+
+    async def aclose(self) -> None:
+        """Close the session, unless other clients share it."""
+        if self._owns_session:
+            await self._session.close()
+
+
+def make_session(egress: Egress) -> aiohttp.ClientSession:
+    """The process's connection pool; call inside the running loop, and close it at the end."""
+    connector = aiohttp.TCPConnector(
+        resolver=GuardedResolver(egress),
+        socket_factory=egress.open_socket,
+        limit=0,
+        ttl_dns_cache=30,
+        keepalive_timeout=60,
+        ssl=_tls(),
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),  # users share the pool: no cookie may outlive its request
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        trust_env=False,
+    )
+
+
+def make_client(
+    egress: Egress,
+    *,
+    session: aiohttp.ClientSession | None = None,
+    limit: int = MAX_RESPONSE,
+    timeout: httpx.Timeout = TIMEOUT,
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> httpx.AsyncClient:
+    """A guarded client. With ``session`` it shares that pool and leaves it open; ``options`` are httpx's own.
+
+    ``limit`` is the most bytes of one answer. Requests raise EgressRefused, ResponseTooLarge or httpx's exceptions.
+    """
+    transport = GuardedTransport(session or make_session(egress), limit=limit, owns_session=session is None)
+    given = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **(headers or {})}
+    return httpx.AsyncClient(
+        transport=transport, timeout=timeout, headers=given, follow_redirects=False, trust_env=False, **options
+    )
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one carries (mapped, 6to4, Teredo, NAT64), or the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.teredo:
+        return address.teredo[1]
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _body(request: httpx.Request) -> Any:
+    try:
+        return request.content or None
+    except httpx.RequestNotRead:
+        request.headers.pop("transfer-encoding", None)  # aiohttp sets its own
+        return request.stream
+
+
+def _in_httpx(error: Exception) -> httpx.TransportError:
+    """The httpx exception that says whether the request can have left: Connect* means that it did not."""
+    words = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return httpx.ConnectTimeout(words)
+        case aiohttp.ClientConnectorError():
+            return httpx.ConnectError(words)
+        case TimeoutError():
+            return httpx.ReadTimeout(words)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return httpx.UnsupportedProtocol(words)
+        case aiohttp.ClientPayloadError() | aiohttp.ClientOSError():
+            return httpx.ReadError(words)
+        case _:
+            return httpx.RemoteProtocolError(words)

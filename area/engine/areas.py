@@ -1,0 +1,263 @@
+"""Making and changing AREAs: everything is checked before anything is saved."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from area.core.clock import now
+from area.core.errors import AreaError, Conflict, InvalidInput, InvalidInputs, LimitReached, NotFound
+from area.core.ids import new_id
+from area.db.models import Area, AreaVersion
+from area.engine import hooks
+from area.engine.checking import Checked, check_draft
+from area.engine.platform import Platform
+
+
+@dataclass
+class ReactionDraft:
+    """A reaction as the user wrote it."""
+
+    reaction: str
+    config: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    account_id: UUID | None = None
+    when: str | None = None
+    after: list[str] | None = None
+    on_failure: str = "stop"
+    retry: dict[str, Any] | None = None
+    timeout_seconds: int | None = None
+
+
+@dataclass
+class AreaDraft:
+    """An AREA as the user wrote it."""
+
+    name: str
+    action: str
+    config: dict[str, Any]
+    reactions: list[ReactionDraft]
+    description: str = ""
+    is_enabled: bool = True
+    mode: str = "sequential"
+    account_id: UUID | None = None
+    max_concurrent_runs: int | None = None
+    idempotency_key: str | None = None
+
+
+async def create_area(platform: Platform, user_id: UUID, draft: AreaDraft) -> Area:
+    """Save a new AREA and start watching its source.
+
+    A repeated idempotency key gives the AREA that the first call made.
+    Raises: InvalidInputs with every problem; LimitReached.
+    """
+    checked = _check(platform, draft)
+    async with platform.db.sessions() as session:
+        if draft.idempotency_key:
+            known = select(Area).where(Area.user_id == user_id, Area.idempotency_key == draft.idempotency_key)
+            if found := (await session.execute(known)).scalar_one_or_none():
+                return found
+        await _check_limit(session, platform, user_id)
+        area = Area(
+            id=new_id(),
+            user_id=user_id,
+            name=draft.name.strip(),
+            description=draft.description,
+            is_enabled=draft.is_enabled,
+            idempotency_key=draft.idempotency_key,
+            version=1,
+            published_version=1,
+        )
+        session.add(area)
+        await session.flush()
+        await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
+        try:
+            await session.commit()
+        except IntegrityError:
+            await session.rollback()
+            return (await session.execute(known)).scalar_one()
+    return await _fresh(platform, user_id, area.id)
+
+
+async def update_area(
+    platform: Platform, user_id: UUID, area_id: UUID, expected_version: int, draft: AreaDraft
+) -> Area:
+    """Save a new version and publish it. Raises: InvalidInputs, NotFound, Conflict."""
+    checked = _check(platform, draft)
+    async with platform.db.sessions() as session:
+        area = await _owned(session, user_id, area_id)
+        if area.version != expected_version:
+            raise Conflict(
+                f"This AREA is at version {area.version}, not {expected_version}: somebody changed it. Load it again.",
+                current_version=area.version,
+                path=("expectedVersion",),
+            )
+        area.name, area.description, area.is_enabled = draft.name.strip(), draft.description, draft.is_enabled
+        area.version += 1
+        await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
+        await session.commit()
+    return await _fresh(platform, user_id, area_id)
+
+
+async def publish_area(platform: Platform, user_id: UUID, area_id: UUID, version: int) -> Area:
+    """Run another stored version from now on: a rollback is the publishing of an old one. Raises: NotFound, InvalidInputs."""
+    async with platform.db.sessions() as session:
+        area = await _owned(session, user_id, area_id)
+        stored = (
+            await session.execute(
+                select(AreaVersion).where(AreaVersion.area_id == area_id, AreaVersion.version == version)
+            )
+        ).scalar_one_or_none()
+        if stored is None:
+            raise NotFound(f"This AREA has no version {version}; its newest is {area.version}.", path=("version",))
+        checked = _check(platform, _draft_of(area, stored))
+        await _publish(session, platform, area, checked, stored)
+        await session.commit()
+    return await _fresh(platform, user_id, area_id)
+
+
+async def set_area_enabled(platform: Platform, user_id: UUID, area_id: UUID, enabled: bool) -> Area:
+    """Switch an AREA on or off. What happens while it is off is told in its deliveries, and not run later."""
+    async with platform.db.sessions() as session:
+        area = await _owned(session, user_id, area_id)
+        area.is_enabled, area.paused_reason, area.updated_at = enabled, None, now()
+        if enabled:
+            area.failures_in_row = 0
+            stored = (
+                await session.execute(select(AreaVersion).where(AreaVersion.id == area.published_version_id))
+            ).scalar_one()
+            await _publish(session, platform, area, _check(platform, _draft_of(area, stored)), stored)
+        else:
+            await hooks.release(session, area.hook_id)
+        await session.commit()
+    return await _fresh(platform, user_id, area_id)
+
+
+async def delete_area(platform: Platform, user_id: UUID, area_id: UUID) -> None:
+    """Delete an AREA; its finished runs stay readable. Raises: NotFound."""
+    async with platform.db.sessions() as session:
+        area = await _owned(session, user_id, area_id)
+        area.deleted_at, area.is_enabled = now(), False
+        await hooks.release(session, area.hook_id)
+        await session.commit()
+
+
+async def duplicate_area(platform: Platform, user_id: UUID, area_id: UUID, name: str | None = None) -> Area:
+    """A copy, switched off, so that nothing fires twice unasked. Raises: NotFound."""
+    async with platform.db.sessions() as session:
+        area = await _owned(session, user_id, area_id)
+        stored = (
+            await session.execute(select(AreaVersion).where(AreaVersion.id == area.published_version_id))
+        ).scalar_one()
+        draft = _draft_of(area, stored)
+    draft.name, draft.is_enabled = name or f"{area.name} (copy)", False
+    return await create_area(platform, user_id, draft)
+
+
+def _check(platform: Platform, draft: AreaDraft) -> Checked:
+    problems: list[AreaError] = []
+    if not draft.name.strip():
+        problems.append(InvalidInput("An AREA needs a name.", path=("name",)))
+    if len(draft.name) > 200:
+        problems.append(InvalidInput("A name has at most 200 characters.", path=("name",)))
+    if draft.mode not in ("sequential", "parallel"):
+        problems.append(InvalidInput("The mode is sequential or parallel.", path=("mode",)))
+    checked = check_draft(platform.registry, draft, platform.settings.max_reactions, problems)
+    if problems or checked is None:
+        raise InvalidInputs(problems)
+    return checked
+
+
+async def _check_limit(session: AsyncSession, platform: Platform, user_id: UUID) -> None:
+    limit = platform.settings.max_areas
+    count = select(func.count()).select_from(Area).where(Area.user_id == user_id, Area.deleted_at.is_(None))
+    if (await session.execute(count)).scalar_one() >= limit:
+        raise LimitReached(f"You have {limit} AREAs, the most an account may have; delete one first.", limit=limit)
+
+
+async def _owned(session: AsyncSession, user_id: UUID, area_id: UUID) -> Area:
+    owned = select(Area).where(Area.id == area_id, Area.user_id == user_id, Area.deleted_at.is_(None)).with_for_update()
+    area = (await session.execute(owned)).scalar_one_or_none()
+    if area is None:
+        raise NotFound("There is no such AREA; it may have been deleted.", path=("id",))
+    return area
+
+
+async def _fresh(platform: Platform, user_id: UUID, area_id: UUID) -> Area:
+    async with platform.db.sessions() as session:
+        return (await session.execute(select(Area).where(Area.id == area_id, Area.user_id == user_id))).scalar_one()
+
+
+def _snapshot(area: Area, draft: AreaDraft, checked: Checked) -> AreaVersion:
+    return AreaVersion(
+        id=new_id(),
+        area_id=area.id,
+        version=area.version,
+        mode=draft.mode,
+        max_concurrent_runs=draft.max_concurrent_runs,
+        action={
+            "action": draft.action,
+            "accountId": str(draft.account_id) if draft.account_id else None,
+            "config": draft.config,
+        },
+        reactions=[
+            {
+                "key": key,
+                "reaction": reaction.reaction,
+                "accountId": str(reaction.account_id) if reaction.account_id else None,
+                "config": reaction.config,
+                "when": reaction.when,
+                "after": reaction.after,
+                "onFailure": reaction.on_failure,
+                "retry": reaction.retry or {"attempts": 5},
+                "timeoutSeconds": reaction.timeout_seconds,
+            }
+            for key, reaction in zip(checked.keys, draft.reactions, strict=True)
+        ],
+    )
+
+
+async def _publish(
+    session: AsyncSession, platform: Platform, area: Area, checked: Checked, version: AreaVersion
+) -> None:
+    session.add(version)
+    await session.flush()
+    before = area.hook_id
+    area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer)
+    area.published_version, area.published_version_id, area.updated_at = version.version, version.id, now()
+    if before != area.hook_id or not area.is_enabled:
+        await hooks.release(session, before)
+        await hooks.release(session, area.hook_id)
+
+
+def _draft_of(area: Area, stored: AreaVersion) -> AreaDraft:
+    def account(value: str | None) -> UUID | None:
+        return UUID(value) if value else None
+
+    return AreaDraft(
+        name=area.name,
+        description=area.description,
+        is_enabled=area.is_enabled,
+        mode=stored.mode,
+        max_concurrent_runs=stored.max_concurrent_runs,
+        action=stored.action["action"],
+        account_id=account(stored.action.get("accountId")),
+        config=stored.action["config"],
+        reactions=[
+            ReactionDraft(
+                reaction=item["reaction"],
+                config=item["config"],
+                key=item["key"],
+                account_id=account(item.get("accountId")),
+                when=item.get("when"),
+                after=item.get("after"),
+                on_failure=item.get("onFailure", "stop"),
+                retry=item.get("retry"),
+                timeout_seconds=item.get("timeoutSeconds"),
+            )
+            for item in stored.reactions
+        ],
+    )

@@ -1,0 +1,52 @@
+"""Group commit without a timer: what gathers while one flush is under way is the next flush."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Batcher(Generic[Item, Answer]):
+    """Hands items to ``flush`` in batches of at most ``size``, on at most ``lanes`` connections at once.
+
+    An idle batcher adds no delay. A flush that raises fails each of its items with that error.
+    """
+
+    def __init__(
+        self, flush: Callable[[list[Item]], Awaitable[list[Answer]]], *, size: int = 256, lanes: int = 2
+    ) -> None:
+        self._flush = flush
+        self._size = size
+        self._free = lanes
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, item: Item) -> "asyncio.Future[Answer]":
+        """Queue one item; the future gives what the flush answered for it."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._free:
+            self._free -= 1
+            task = asyncio.create_task(self._drain())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
+                try:
+                    answers = await self._flush([item for item, _ in batch])
+                except Exception as error:
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                else:
+                    for (_, future), answer in zip(batch, answers, strict=True):
+                        if not future.done():
+                            future.set_result(answer)
+        finally:
+            self._free += 1

@@ -1,0 +1,120 @@
+"""The feed's pub/sub: broadcaster on a Redis backend that survives Redis, and one conflating wake-up per listener."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import orjson
+from broadcaster import Broadcast, BroadcastBackend, Event
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+CHANNEL = "area:feed"
+GAP = "gap"
+"""The message that listeners get after the connection was lost: something may have been missed."""
+
+
+class SupervisedRedis(BroadcastBackend):
+    """A broadcaster backend that reconnects for ever, with back-off, and says when there may be a gap."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._channels: set[str] = set()
+        self._changed = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Nothing to do before the first channel."""
+
+    async def disconnect(self) -> None:
+        """Drop the subscription's connection."""
+        with suppress(RedisError, OSError):
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def subscribe(self, channel: str) -> None:
+        """Listen to one more channel."""
+        self._channels.add(channel)
+        with suppress(RedisError, OSError):
+            await self._pubsub.subscribe(channel)
+        self._changed.set()
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop listening to a channel."""
+        self._channels.discard(channel)
+        with suppress(RedisError, OSError):
+            await self._pubsub.unsubscribe(channel)
+
+    async def publish(self, channel: str, message: str) -> None:
+        """Say it. Raises: RedisError when Redis is out of reach."""
+        await self._redis.publish(channel, message)
+
+    async def next_published(self) -> Event:
+        """The next message; after a lost connection, a `GAP`."""
+        await self._changed.wait()
+        delay = 0.1
+        lost = False
+        while True:
+            try:
+                if lost:
+                    await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+                    self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+                    await self._pubsub.subscribe(*self._channels)
+                    return Event(CHANNEL, GAP)
+                message = await self._pubsub.get_message(timeout=30)
+            except (RedisError, OSError, RuntimeError):
+                lost = True
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2)
+                continue
+            if message:
+                return Event(message["channel"].decode(), message["data"].decode())
+
+
+class Wakeups:
+    """Wakes listeners by key (a user's id, a run's id). One flag each, so memory is bounded however much happens."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        await self._broadcast.connect()
+        self._task = asyncio.create_task(self._pump())
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(asyncio.CancelledError):
+            await self._broadcast.disconnect()
+
+    @contextmanager
+    def listen(self, key: str) -> Iterator[asyncio.Event]:
+        """A flag that is set whenever something about ``key`` may have changed."""
+        flag = asyncio.Event()
+        self._listeners[key].add(flag)
+        try:
+            yield flag
+        finally:
+            self._listeners[key].discard(flag)
+            if not self._listeners[key]:
+                del self._listeners[key]
+
+    async def _pump(self) -> None:
+        async with self._broadcast.subscribe(CHANNEL) as messages:
+            while True:
+                self._wake((await messages.get()).message)
+
+    def _wake(self, message: str) -> None:
+        if message == GAP:
+            flags = [flag for flags in self._listeners.values() for flag in flags]
+        else:
+            keys = {key for change in orjson.loads(message) for key in change}
+            flags = [flag for key in keys for flag in self._listeners.get(key, ())]
+        for flag in flags:
+            flag.set()

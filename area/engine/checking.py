@@ -1,0 +1,215 @@
+"""What is checked when an AREA is saved: names, fields, templates, conditions, order. Every problem is told at once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from area.core.errors import AreaError, InvalidInput, Path
+from area.engine.templates import check_condition, check_value, compile_value
+from area.nodes import sdk
+from area.nodes.registry import Registry, UnknownComponent
+
+_KEY = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+MAX_ATTEMPTS = 20
+MAX_TIMEOUT = 600
+
+
+class _Reaction(Protocol):
+    reaction: str
+    config: dict[str, Any]
+    key: str | None
+    when: str | None
+    after: list[str] | None
+    on_failure: str
+    retry: dict[str, Any] | None
+    timeout_seconds: int | None
+
+
+class _Draft(Protocol):
+    @property
+    def action(self) -> str: ...
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def reactions(self) -> "list[Any]": ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def max_concurrent_runs(self) -> int | None: ...
+
+
+@dataclass
+class Checked:
+    """A draft that may be saved: its action resolved, its inputs valid, every reaction named."""
+
+    action: sdk.Action
+    where: sdk.Inputs
+    keys: list[str]
+
+
+def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems: list[AreaError]) -> Checked | None:
+    """Add every problem of ``draft`` to ``problems``; the answer is None when its action is unusable."""
+    if draft.max_concurrent_runs is not None and draft.max_concurrent_runs < 1:
+        problems.append(InvalidInput("At least one run at once.", path=("maxConcurrentRuns",)))
+    action = _action(registry, draft, problems)
+    where = _where(action, draft.config, problems) if action else None
+    keys = _keys(draft.reactions, max_reactions, problems)
+    known: dict[str, Any] = {"trigger": action.outputs if action else _Anything(), "steps": {}}
+    for index, reaction in enumerate(draft.reactions[:max_reactions]):
+        path: Path = ("reactions", index)
+        problems.extend(_order(reaction, index, keys, path))
+        visible = {**known, "steps": _visible(known["steps"], reaction, index, keys, draft.mode)}
+        found = _reaction(registry, reaction, path, problems)
+        if reaction.when is not None:
+            problems.extend(check_condition(reaction.when, visible, (*path, "when")))
+        if found is not None:
+            problems.extend(_config(found, reaction.config, visible, (*path, "config")))
+            known["steps"][keys[index]] = found.outputs
+        else:
+            known["steps"][keys[index]] = _Anything()
+    return Checked(action, where, keys) if action and where is not None else None
+
+
+class _Anything:
+    """Stands for outputs that are not known, so that one wrong name is told once."""
+
+
+def _action(registry: Registry, draft: _Draft, problems: list[AreaError]) -> sdk.Action | None:
+    try:
+        return registry.action(draft.action)
+    except UnknownComponent as error:
+        problems.append(
+            InvalidInput(str(error), path=("action", "action"), suggestion=error.suggestion, code="UNKNOWN_ACTION")
+        )
+        return None
+
+
+def _reaction(registry: Registry, reaction: _Reaction, path: Path, problems: list[AreaError]) -> sdk.Reaction | None:
+    try:
+        return registry.reaction(reaction.reaction)
+    except UnknownComponent as error:
+        where = (*path, "reaction")
+        problems.append(InvalidInput(str(error), path=where, suggestion=error.suggestion, code="UNKNOWN_REACTION"))
+        return None
+
+
+def _where(action: sdk.Action, config: dict[str, Any], problems: list[AreaError]) -> sdk.Inputs | None:
+    path: Path = ("action", "config")
+    try:
+        where = action.inputs.model_validate(config)
+        if action.checker:
+            action.checker(where)
+    except ValidationError as error:
+        problems.extend(told(error, action.inputs, path))
+        return None
+    except sdk.InvalidInput as error:
+        problems.append(InvalidInput(error.message, path=(*path, error.field), suggestion=error.suggestion))
+        return None
+    return where
+
+
+def _keys(reactions: list[Any], max_reactions: int, problems: list[AreaError]) -> list[str]:
+    if not reactions:
+        problems.append(
+            InvalidInput("An AREA needs at least one reaction.", path=("reactions",), suggestion="flow.log")
+        )
+    if len(reactions) > max_reactions:
+        told_limit = f"An AREA has at most {max_reactions} reactions; this one has {len(reactions)}."
+        problems.append(InvalidInput(told_limit, path=("reactions",)))
+    keys: list[str] = []
+    for index, reaction in enumerate(reactions):
+        key = reaction.key
+        if key is None:
+            base = re.sub(r"[^a-z0-9_]", "_", reaction.reaction.rpartition(".")[2].lower())[:30] or "step"
+            base = base if base[0].isalpha() else f"step_{base}"
+            key, number = base, 1
+            while key in keys:
+                number += 1
+                key = f"{base}_{number}"
+        elif not _KEY.match(key):
+            message = f"{key[:60]!r} is no key: a lower-case letter first, then letters, digits and _, 40 at most."
+            problems.append(InvalidInput(message, path=("reactions", index, "key")))
+        elif key in keys:
+            message = f"Two reactions have the key {key!r}; each needs its own."
+            problems.append(InvalidInput(message, path=("reactions", index, "key"), suggestion=f"{key}_2"))
+        keys.append(key)
+    return keys
+
+
+def _order(reaction: _Reaction, index: int, keys: list[str], path: Path) -> Iterator[InvalidInput]:
+    for place, name in enumerate(reaction.after or []):
+        if name not in keys[:index]:
+            near = get_close_matches(name, keys[:index], n=1)
+            yield InvalidInput(
+                f"{name!r} is no reaction before this one.",
+                path=(*path, "after", place),
+                suggestion=near[0] if near else None,
+            )
+    if reaction.on_failure not in ("stop", "continue"):
+        yield InvalidInput("What a failure does is stop or continue.", path=(*path, "onFailure"))
+    attempts = (reaction.retry or {}).get("attempts", 1)
+    if not 1 <= attempts <= MAX_ATTEMPTS:
+        yield InvalidInput(f"Between 1 and {MAX_ATTEMPTS} attempts.", path=(*path, "retry", "attempts"))
+    if reaction.timeout_seconds is not None and not 1 <= reaction.timeout_seconds <= MAX_TIMEOUT:
+        yield InvalidInput(f"Between 1 and {MAX_TIMEOUT} seconds.", path=(*path, "timeoutSeconds"))
+
+
+def _visible(steps: Mapping[str, Any], reaction: _Reaction, index: int, keys: list[str], mode: str) -> dict[str, Any]:
+    """The earlier steps that are sure to have ended: all in sequence, else those that this one waits for."""
+    if reaction.after is None:
+        return dict(steps) if mode == "sequential" else {}
+    return {key: output for key, output in steps.items() if key in keys[:index]}
+
+
+def _config(reaction: sdk.Reaction, config: dict[str, Any], known: dict[str, Any], path: Path) -> Iterator[AreaError]:
+    conditions = set(sdk.marked(reaction.inputs, sdk.Condition))
+    fixed = set(sdk.marked(reaction.inputs, sdk.NoTemplate))
+    plain: dict[str, Any] = {}
+    templated: set[str] = set()
+    for name, value in config.items():
+        here = (*path, name)
+        if name in conditions and isinstance(value, str):
+            templated.add(name)
+            yield from check_condition(value, known, here)
+            continue
+        problems = list(check_value(value, known, here))
+        yield from problems
+        try:
+            has_template = bool(problems) or compile_value(value, here) is not None
+        except InvalidInput:
+            has_template = True
+        if has_template and name in fixed:
+            yield InvalidInput("This field takes no template: its value must be known when you save.", path=here)
+        if has_template:
+            templated.add(name)
+        else:
+            plain[name] = value
+    try:
+        reaction.inputs.model_validate({**plain, **dict.fromkeys(templated)})
+    except ValidationError as error:
+        # A templated field's value is only known when it runs; everything else is judged now.
+        for problem in told(error, reaction.inputs, path):
+            if problem.path[len(path)] not in templated or problem.code == "UNKNOWN_FIELD":
+                yield problem
+
+
+def told(error: ValidationError, model: type[sdk.Inputs], path: Path) -> Iterator[InvalidInput]:
+    """Pydantic's findings in our words, with a suggestion for misspelled fields."""
+    for problem in error.errors():
+        where = (*path, *problem["loc"])
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "extra_forbidden":
+            near = get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
+            listed = ", ".join(model.model_fields) or "none"
+            message = f"There is no field {name!r}; the fields are {listed}."
+            yield InvalidInput(message, path=where, suggestion=near[0] if near else None, code="UNKNOWN_FIELD")
+        elif problem["type"] == "missing":
+            examples = model.model_fields[name].examples if name in model.model_fields else None
+            hint = str(examples[0]) if examples else None
+            yield InvalidInput(f"{name} is required.", path=where, suggestion=hint, code="REQUIRED_FIELD")
+        else:
+            yield InvalidInput(f"{problem['msg']}.", path=where)

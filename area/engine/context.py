@@ -1,0 +1,107 @@
+"""What the platform gives a node for one call: an HTTP client, a log, a clock, a stable key."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any
+
+import httpx
+
+from area.core.clock import now
+from area.core.http import Egress, make_client
+from area.core.settings import service_settings
+from area.nodes import sdk
+
+Log = Callable[[str, str, dict[str, Any]], None]
+
+
+class Clients:
+    """One HTTP client a service and process: connections are kept, addresses guarded, answers mapped to errors."""
+
+    def __init__(self, egress: Egress) -> None:
+        self.egress = egress
+        self._made: dict[str, httpx.AsyncClient] = {}
+        self._settings: dict[str, dict[str, str]] = {}
+
+    def of(self, service: sdk.Service) -> httpx.AsyncClient:
+        """The client of a service."""
+        client = self._made.get(service.key)
+        if client is None:
+            client = make_client(self.egress)
+            base = self.settings(service.key).get("base_url", service.base_url)
+            if base:
+                client.base_url = httpx.URL(base)
+            if service.raise_for_status:
+                client.event_hooks = {"response": [_mapped(service)]}
+            self._made[service.key] = client
+        return client
+
+    def settings(self, key: str) -> dict[str, str]:
+        """What the environment sets for a service, read once."""
+        if key not in self._settings:
+            self._settings[key] = service_settings(key, dict(os.environ))
+        return self._settings[key]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._made.values():
+            await client.aclose()
+
+
+def _mapped(service: sdk.Service) -> Callable[[httpx.Response], Any]:
+    async def check(response: httpx.Response) -> None:
+        if response.is_error:
+            await response.aread()
+        sdk.map_response(response)
+
+    return check
+
+
+class NodeContext:
+    """The `sdk.Context` of one call."""
+
+    __slots__ = ("_clients", "_log", "_service", "cursor", "idempotency_key", "resumed")
+
+    def __init__(
+        self,
+        clients: Clients,
+        service: sdk.Service,
+        write: Log,
+        *,
+        idempotency_key: str = "",
+        cursor: Any = None,
+        resumed: bool = False,
+    ) -> None:
+        self._clients = clients
+        self._service = service
+        self._log = write
+        self.idempotency_key = idempotency_key
+        self.cursor = cursor
+        self.resumed = resumed
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The service's client."""
+        return self._clients.of(self._service)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The service's settings from the environment."""
+        return self._clients.settings(self._service.key)
+
+    def log(self, message: str, level: str = "info", **attributes: Any) -> None:
+        """Write a line to the run's log."""
+        self._log(message, level, attributes)
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return now()
+
+    async def egress_check(self, host: str, port: int) -> None:
+        """Raise EgressRefused when any address of ``host`` is private and not allowed."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for *_, address in found:
+            self._clients.egress.check_address(ip_address(address[0]))

@@ -1,0 +1,116 @@
+"""What a person does to runs: start one by hand, cancel, replay."""
+
+from typing import Any
+from uuid import UUID
+
+from area.core.clock import now
+from area.core.errors import InvalidInput, NotFound
+from area.core.ids import new_id
+from area.core.jsons import dump
+from area.engine.platform import Platform
+
+# A run that nobody executes is cancelled here and now; one that is executed is asked to, and stops at its next step's edge.
+CANCEL = """
+WITH ended AS (
+  UPDATE runs SET status = 'cancelled', cancel_requested = true, finished_at = now(), fence = fence + 1, last_seq = last_seq + 1,
+    due_at = NULL, lease_until = NULL
+  WHERE id = $1 AND user_id = $2 AND status IN ('queued', 'waiting', 'held')
+  RETURNING id, user_id, area_id, last_seq
+), told AS (
+  INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
+  SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_cancelled', 'warning', 'Cancelled' FROM ended
+), skipped AS (
+  UPDATE run_steps SET status = 'skipped', finished_at = now() FROM ended
+  WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting')
+)
+SELECT id FROM ended
+"""
+
+START = """
+WITH event AS (
+  INSERT INTO events (id, hook_id, dedupe_key, payload) SELECT $1, $2, $3, $4::jsonb WHERE $4::text IS NOT NULL RETURNING id
+), run AS (
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq)
+  VALUES ($5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1)
+)
+INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
+VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', $14, NULL)
+"""
+
+# The steps before the one that a replay starts from are taken over with their outputs, so that they do not happen again.
+COPY_STEPS = """
+INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at)
+SELECT $1, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at
+FROM run_steps WHERE run_id = $2 AND position < $3 AND status IN ('succeeded', 'skipped')
+"""
+
+AREA = "SELECT id, hook_id, published_version_id FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"
+RUN = "SELECT * FROM runs WHERE id = $1 AND user_id = $2"
+
+
+async def run_area(
+    platform: Platform, user_id: UUID, area_id: UUID, payload: Any | None, is_test: bool = False
+) -> UUID:
+    """Run an AREA now, on ``payload`` or, where that is None, on its action's sample. Raises: NotFound."""
+    pool = platform.db.pool
+    area = await pool.fetchrow(AREA, area_id, user_id)
+    if area is None:
+        raise NotFound("There is no such AREA; it may have been deleted.", path=("id",))
+    if payload is None:
+        action = await pool.fetchval("SELECT action FROM hooks WHERE id = $1", area["hook_id"])
+        payload = platform.registry.action(action).sample()
+    run_id, event_id = new_id(), new_id()
+    await pool.execute(
+        START, event_id, area["hook_id"], f"manual:{event_id}", dump(payload), run_id, user_id, area_id,
+        area["published_version_id"], None, "test" if is_test else "manual", is_test, None, None, "Started by hand",
+    )  # fmt: skip
+    _ring(platform, user_id, run_id)
+    return run_id
+
+
+async def cancel_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
+    """Cancel a run; one that has ended stays as it is. Raises: NotFound."""
+    pool = platform.db.pool
+    if await pool.fetchval(CANCEL, run_id, user_id) is None:
+        asked = "UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running'"
+        await pool.execute(asked, run_id, user_id)
+        if await pool.fetchrow(RUN, run_id, user_id) is None:
+            raise NotFound("There is no such run.", path=("id",))
+    platform.doorbell.announce(user_id, run_id)
+
+
+async def replay_run(
+    platform: Platform,
+    user_id: UUID,
+    run_id: UUID,
+    from_step: str | None = None,
+    use_published: bool = False,
+) -> UUID:
+    """Run an event again, as a new run that knows what it repeats. Raises: NotFound, InvalidInput."""
+    pool = platform.db.pool
+    old = await pool.fetchrow(RUN, run_id, user_id)
+    if old is None:
+        raise NotFound("There is no such run.", path=("id",))
+    area = await pool.fetchrow(AREA, old["area_id"], user_id)
+    if area is None:
+        raise NotFound("The AREA of this run has been deleted.", path=("id",))
+    version = area["published_version_id"] if use_published else old["area_version_id"]
+    plan = await platform.plans.get(version)
+    keys = [step.key for step in plan.steps]
+    if from_step is not None and from_step not in keys:
+        raise InvalidInput(f"There is no step {from_step!r}; the steps are {', '.join(keys)}.", path=("fromStep",))
+    new = new_id()
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            START, new_id(), area["hook_id"], str(new), None, new, user_id, old["area_id"], version,
+            old["event_id"], "replay", old["is_test"], run_id, from_step, f"Replay, asked for at {now():%Y-%m-%d %H:%M:%S} UTC",
+        )  # fmt: skip
+        if from_step is not None:
+            await connection.execute(COPY_STEPS, new, run_id, keys.index(from_step))
+    _ring(platform, user_id, new)
+    return new
+
+
+def _ring(platform: Platform, user_id: UUID, run_id: UUID) -> None:
+    platform.doorbell.ring([run_id])
+    platform.doorbell.announce(user_id, run_id)

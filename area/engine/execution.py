@@ -1,0 +1,145 @@
+"""One run, from claim to its end or its next rest."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from area.core.clock import now
+from area.core.jsons import dump
+from area.engine.plan import Plan, PlanBroken, PlanStep
+from area.engine.runs import Checkpoint, Runs, StepState
+
+FINAL = ("succeeded", "failed", "skipped")
+LINE_LIMIT = 8 * 1024
+"""Longest message of one line, in characters."""
+
+
+class Execution:
+    """The state of one claimed run in this worker, and its unwritten changes."""
+
+    def __init__(self, claim: asyncpg.Record, runs: Runs, *, log_bytes: int, payload_limit: int) -> None:
+        self.id: UUID = claim["id"]
+        self.user_id: UUID = claim["user_id"]
+        self.area_id: UUID = claim["area_id"]
+        self.version_id: UUID = claim["area_version_id"]
+        self.fence: int = claim["fence"]
+        self.first: bool = claim["fence"] == 1
+        self._replays_from: str | None = claim["replay_from"]
+        self.was_waiting: bool = claim["was"] == "waiting"
+        self.cancelled: bool = claim["cancel_requested"]
+        self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
+        self.received_at: datetime = claim["received_at"]
+        self.stopped: str | None = None
+        self.failure: dict[str, Any] | None = None
+        self.states: dict[int, StepState] = {}
+        self.outputs: dict[str, Any] = {}
+        self.in_flight = 0
+        self._runs = runs
+        self._seq: int = claim["last_seq"]
+        self._lock = asyncio.Lock()
+        self._steps: dict[int, StepState] = {}
+        self._events: list[tuple[Any, ...]] = []
+        self._budget = log_bytes
+        self._payload_limit = payload_limit
+        self._cut = False
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What templates see."""
+        return {"trigger": self.trigger, "steps": self.outputs}
+
+    async def load(self, plan: Plan) -> None:
+        """Set up the steps: fresh ones, over what earlier workers have stored. Raises: PlanBroken."""
+        fresh = self.first and not self._replays_from
+        stored = {} if fresh else {s.position: s for s in await self._runs.steps(self.id)}
+        for step in plan.steps:
+            state = stored.get(step.position) or StepState(step.position, step.key, step.reaction.key)
+            if state.key != step.key:
+                raise PlanBroken(f"Step {state.key!r} of this run is not in its AREA's version.")
+            self.states[step.position] = state
+            if state.status == "succeeded":
+                self.outputs[step.key] = state.output
+            elif state.status == "failed" and step.stops:
+                self.failure = {**(state.error or {}), "step": step.key}
+
+    def tell(self, kind: str, message: str, *, level: str = "info", step: str | None = None, data: Any = None) -> None:
+        """Add a line to the run's story; it becomes durable with the next commit."""
+        text = None if data is None else dump(data)
+        if text is not None and len(text) > self._payload_limit:
+            text = dump({"cut": True, "bytes": len(text), "preview": text[:1024]})
+        if kind == "log":
+            self._budget -= len(message) + (len(text) if text else 0) + 64
+            if self._budget < 0:
+                if self._cut:
+                    return
+                self._cut = True
+                kind, message, level, text = "log", "The log of this run is full; later lines are cut.", "warning", None
+        self._seq += 1
+        moment = now()
+        day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        clean = message.replace("\x00", "\ufffd")[:LINE_LIMIT]
+        self._events.append((self.id, self._seq, day, moment, kind, level, step, clean, text))
+
+    def changed(self, state: StepState) -> None:
+        """Mark a step to be written with the next commit."""
+        self._steps[state.position] = state
+
+    @property
+    def dirty(self) -> int:
+        """How many lines are not durable yet."""
+        return len(self._events)
+
+    async def commit(self, status: str = "running", due_at: datetime | None = None) -> None:
+        """Make everything so far durable. Raises: Fenced when the run is no longer ours."""
+        async with self._lock:
+            events, self._events = self._events, []
+            steps, self._steps = self._steps, {}
+            checkpoint = Checkpoint(
+                self.id,
+                self.fence,
+                status,
+                self._seq,
+                due_at,
+                self.failure if status == "failed" else None,
+                [state.row(self.id) for state in steps.values()],
+                events,
+            )
+            if await self._runs.commit(checkpoint):
+                self.cancelled = True
+
+    def finish_step(
+        self, state: StepState, status: str, output: Any = None, error: dict[str, Any] | None = None
+    ) -> None:
+        """Bring a step to its end in memory."""
+        state.status, state.output, state.error = status, output, error
+        state.finished_at, state.due_at = now(), None
+        self.changed(state)
+
+    def ready(self, plan: Plan) -> list[PlanStep]:
+        """The steps whose turn it is: not begun, and nothing they wait for is open."""
+        moment = now()
+        return [
+            step
+            for step in plan.steps
+            if self._is_open(self.states[step.position], moment)
+            and all(self.states[before].status in FINAL for before in step.after)
+        ]
+
+    def _is_open(self, state: StepState, moment: datetime) -> bool:
+        if state.status == "waiting":
+            return state.due_at is None or state.due_at <= moment
+        return state.status in ("pending", "running")
+
+    def next_due(self) -> datetime | None:
+        """The earliest moment at which a waiting step goes on."""
+        return min((s.due_at for s in self.states.values() if s.status == "waiting" and s.due_at), default=None)
+
+
+def cut_json(value: Any, limit: int) -> Any:
+    """``value``, or a mark that says how large it was, when it passes ``limit`` bytes of JSON."""
+    size = len(orjson.dumps(value, default=str))
+    return value if size <= limit else {"cut": True, "bytes": size}

@@ -1,0 +1,187 @@
+"""The executor: claims runs, takes each through its steps, keeps their leases, and stops gracefully."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from area.core import log
+from area.core.settings import Settings
+from area.engine.context import Clients
+from area.engine.doorbell import Doorbell
+from area.engine.execution import FINAL, Execution
+from area.engine.plan import Plan, PlanBroken, Plans
+from area.engine.runs import Fenced, Runs
+from area.engine.steps import Steps
+
+logger = log.get(__name__)
+
+MISSED_AFTER = timedelta(seconds=3)
+SWEEP_SECONDS = 1.0
+STOP_SECONDS = 20.0
+"""How long a graceful stop waits for the calls under way."""
+
+
+class Executor:
+    """Runs of one worker process: at most ``worker_concurrency`` at once."""
+
+    def __init__(self, runs: Runs, plans: Plans, clients: Clients, doorbell: Doorbell, settings: Settings) -> None:
+        self._runs = runs
+        self._plans = plans
+        self._steps = Steps(clients)
+        self._doorbell = doorbell
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.worker_concurrency)
+        self._active: dict[UUID, tuple[Execution, asyncio.Task[None]]] = {}
+        self.stopping = False
+
+    async def execute(self, ids: list[UUID]) -> None:
+        """Execute those of ``ids`` that nobody else has, and return when each has ended or rests."""
+        if self.stopping:
+            return
+        async with self._slots:
+            claims = await self._runs.claim(ids)
+        await asyncio.gather(*(self._start(claim) for claim in claims))
+
+    def _start(self, claim: asyncpg.Record) -> "asyncio.Task[None]":
+        run = Execution(
+            claim, self._runs, log_bytes=self._settings.run_log_bytes, payload_limit=self._settings.payload_limit
+        )
+        task = asyncio.create_task(self._guarded(run))
+        self._active[run.id] = (run, task)
+        return task
+
+    async def _guarded(self, run: Execution) -> None:
+        try:
+            async with self._slots:
+                await self._run(run)
+        except Fenced:
+            logger.warning("run.fenced", run=str(run.id), fence=run.fence)
+        except asyncio.CancelledError:
+            logger.warning("run.lease_lost", run=str(run.id), fence=run.fence)
+        except Exception:
+            # The lease runs out and the run is taken over from its last checkpoint: nothing to undo here.
+            logger.exception("run.interrupted", run=str(run.id))
+        finally:
+            self._active.pop(run.id, None)
+            self._doorbell.announce(run.user_id, run.id)
+
+    async def _run(self, run: Execution) -> None:
+        try:
+            plan = await self._plans.get(run.version_id)
+            await run.load(plan)
+        except PlanBroken as error:
+            run.failure = {"code": "AREA_BROKEN", "message": str(error)}
+            run.tell("run_failed", str(error), level="error", data={"error": run.failure})
+            await run.commit("failed")
+            return
+        if run.first:
+            run.tell("run_started", f"Running {plan.area_name}")
+        else:
+            run.tell("run_resumed", "Going on" if run.was_waiting else "Taken over from a worker that went away")
+        await self._advance(run, plan)
+        await self._settle(run, plan)
+
+    async def _advance(self, run: Execution, plan: Plan) -> None:
+        """Execute steps until none is ready, or the run is to end."""
+        while not (run.cancelled or run.stopped or run.failure or self.stopping):
+            ready = run.ready(plan)
+            if not ready:
+                return
+            if len(ready) == 1:
+                await self._steps.execute(run, ready[0])
+            else:
+                await asyncio.gather(*(self._one_of_many(run, step) for step in ready))
+            self._doorbell.announce(run.user_id, run.id)
+            if any(state.status == "unknown" for state in run.states.values()):
+                return
+
+    async def _one_of_many(self, run: Execution, step: "object") -> None:
+        await self._steps.execute(run, step)  # type: ignore[arg-type]
+        # Its brothers may take long: what happened is written now.
+        await run.commit()
+        self._doorbell.announce(run.user_id, run.id)
+
+    async def _settle(self, run: Execution, plan: Plan) -> None:
+        """Write where the run stands: its end, or what it rests for."""
+        states = [run.states[step.position] for step in plan.steps]
+        if any(state.status == "unknown" for state in states):
+            run.tell("run_held", "Held: a person must say whether a call happened", level="warning")
+            await run.commit("held")
+        elif run.cancelled:
+            self._skip_rest(run, plan)
+            run.tell("run_cancelled", "Cancelled", level="warning")
+            await run.commit("cancelled")
+        elif run.failure:
+            self._skip_rest(run, plan)
+            run.tell("run_failed", run.failure["message"], level="error", data={"error": run.failure})
+            await run.commit("failed")
+        elif run.stopped or all(state.status in FINAL for state in states):
+            self._skip_rest(run, plan)
+            run.tell("run_succeeded", f"Finished: {run.stopped}" if run.stopped else "Finished")
+            await run.commit("succeeded")
+        elif due := run.next_due():
+            run.tell(
+                "run_waiting", f"Waiting until {due.isoformat(timespec='seconds')}", data={"dueAt": due.isoformat()}
+            )
+            await run.commit("waiting", due)
+        else:
+            # A graceful stop: give the run back so that another worker goes on at once.
+            await run.commit("queued")
+            self._doorbell.ring([run.id])
+
+    def _skip_rest(self, run: Execution, plan: Plan) -> None:
+        for step in plan.steps:
+            state = run.states[step.position]
+            if state.status not in FINAL:
+                run.finish_step(state, "skipped")
+                run.tell("step_skipped", "Skipped: the run has ended", step=step.key)
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of active runs for ever; drop what was lost."""
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 4)
+            held = {id_: run.fence for id_, (run, _) in self._active.items()}
+            if not held:
+                continue
+            try:
+                kept = await self._runs.renew(held)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                logger.warning("leases.not_renewed", runs=len(held))
+                continue
+            for id_, fence in held.items():
+                run, task = self._active.get(id_, (None, None))
+                if run is None or task is None or run.fence != fence:
+                    continue
+                if id_ in kept:
+                    run.cancelled = run.cancelled or kept[id_]
+                elif not await self._ended(id_):
+                    task.cancel()
+
+    async def _ended(self, id_: UUID) -> bool:
+        # A run that committed its end between the snapshot and the renewal has left `_active` by now, or is about to.
+        await asyncio.sleep(0.05)
+        return id_ not in self._active
+
+    async def sweep(self) -> None:
+        """Take what the doorbell missed, for ever: Redis may have forgotten everything (law 2)."""
+        while not self.stopping:
+            await asyncio.sleep(SWEEP_SECONDS)
+            room = self._settings.worker_concurrency - len(self._active)
+            if room <= 0:
+                continue
+            try:
+                for claim in await self._runs.claim_missed(min(room, 100), MISSED_AFTER):
+                    self._start(claim)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                logger.warning("sweep.failed", error=repr(error))
+
+    async def stop(self) -> None:
+        """Take no more work; finish or hand back what is under way."""
+        self.stopping = True
+        tasks = [task for _, task in self._active.values()]
+        if tasks:
+            with suppress(TimeoutError):
+                await asyncio.wait(tasks, timeout=STOP_SECONDS)

@@ -1,0 +1,193 @@
+"""Intake: events and their runs in one statement, many deliveries to a commit (laws 1 and 4)."""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from area.core import log, metrics
+from area.core.clock import now
+from area.core.crypto import SealBroken, Sealer
+from area.core.ids import new_id
+from area.core.jsons import dump
+from area.db.session import Connection, Database
+from area.engine import statements
+from area.engine.batcher import Batcher
+from area.engine.doorbell import Doorbell
+from area.nodes import sdk
+from area.nodes.registry import Registry
+
+logger = log.get(__name__)
+
+HOOK_CACHE_SECONDS = 1.0
+"""How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
+HOOK_CACHE_SIZE = 20_000
+DELIVERY_ID_HEADERS = ("idempotency-key", "x-delivery-id", "x-github-delivery", "webhook-id", "x-request-id")
+
+
+class UnknownHook(Exception):
+    """No hook has this token."""
+
+
+class BadDelivery(Exception):
+    """The delivery cannot be read by its action; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One thing that happened at a hook."""
+
+    hook_id: UUID
+    dedupe_key: str
+    payload: Any
+    occurred_at: datetime | None = None
+    id: UUID = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of one `Incoming`: the runs it started, or a duplicate of what had been accepted before."""
+
+    event_id: UUID
+    runs: list[tuple[UUID, UUID]]
+    """(run, user) pairs."""
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverResult:
+    """The answer to a provider."""
+
+    event_id: UUID | None
+    runs: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HookView:
+    """What intake needs of a webhook's hook."""
+
+    id: UUID
+    action: str
+    config: dict[str, Any]
+
+
+async def accept(connection: Connection, incoming: list[Incoming]) -> list[Accepted]:
+    """Write events and runs on this connection, inside the caller's transaction if there is one."""
+    rows = await connection.fetch(
+        statements.ACCEPT,
+        [item.id for item in incoming],
+        [item.hook_id for item in incoming],
+        [item.dedupe_key for item in incoming],
+        [dump(item.payload) for item in incoming],
+        [item.occurred_at for item in incoming],
+    )
+    runs: dict[UUID, list[tuple[UUID, UUID]]] = {}
+    for row in rows:
+        made = runs.setdefault(row["event_id"], [])
+        if row["run_id"] is not None:
+            made.append((row["run_id"], row["user_id"]))
+    return [Accepted(item.id, runs.get(item.id, []), item.id not in runs) for item in incoming]
+
+
+class Intake:
+    """The way in for everything that happens."""
+
+    def __init__(self, db: Database, registry: Registry, doorbell: Doorbell, sealer: Sealer) -> None:
+        self._db = db
+        self._registry = registry
+        self._doorbell = doorbell
+        self._sealer = sealer
+        self._batcher: Batcher[Incoming, Accepted] = Batcher(self._flush, size=256, lanes=2)
+        self._hooks: dict[str, tuple[float, HookView | None]] = {}
+
+    async def submit(self, incoming: Incoming) -> Accepted:
+        """Durable when this returns. Raises: asyncpg.PostgresError or OSError when Postgres is out of reach."""
+        return await self._batcher.submit(incoming)
+
+    async def hook_by_token(self, token: str) -> HookView | None:
+        """The hook behind a private URL."""
+        cached = self._hooks.get(token)
+        moment = time.monotonic()
+        if cached and moment - cached[0] < HOOK_CACHE_SECONDS:
+            return cached[1]
+        row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
+        live = row is not None and row["status"] in ("active", "broken")
+        view = HookView(row["id"], row["action"], row["config"]) if live else None
+        if len(self._hooks) >= HOOK_CACHE_SIZE:
+            self._hooks.clear()
+        self._hooks[token] = (moment, view)
+        return view
+
+    async def deliver(self, token: str, delivery: sdk.WebhookDelivery) -> DeliverResult:
+        """Verify a webhook and make it durable.
+
+        Raises: UnknownHook, BadDelivery, sdk.BadSignature; asyncpg.PostgresError or OSError when Postgres is out of reach.
+        """
+        hook = await self.hook_by_token(token)
+        if hook is None:
+            raise UnknownHook
+        action = self._registry.action(hook.action)
+        where = action.inputs.model_construct(**hook.config) if hook.config else action.inputs()
+        secret = hook.config.get("secret")
+        if secret:
+            self._verify(hook, action, where, secret, delivery)
+        try:
+            event = action.fn(where, delivery)
+        except sdk.NodeError as error:
+            raise BadDelivery(str(error)) from None
+        if event is None:
+            return DeliverResult(None, 0, duplicate=False)
+        given = event.model_dump(mode="json") if hasattr(event, "model_dump") else event
+        incoming = Incoming(hook.id, self._dedupe_key(action, given, delivery), given)
+        accepted = await self.submit(incoming)
+        metrics.EVENTS.labels(hook.action, "duplicate" if accepted.duplicate else "accepted").inc()
+        if accepted.duplicate:
+            first = await self._db.pool.fetchval(statements.EVENT_BY_KEY, hook.id, incoming.dedupe_key)
+            return DeliverResult(first, 0, duplicate=True)
+        return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False)
+
+    def _verify(
+        self, hook: HookView, action: sdk.Action, where: Any, secret: str, delivery: sdk.WebhookDelivery
+    ) -> None:
+        try:
+            plain = self._sealer.open(secret, "hook")
+        except SealBroken:
+            logger.error("intake.secret_unreadable", hook=str(hook.id))
+            raise sdk.BadSignature("The secret of this hook cannot be read; save the AREA again.") from None
+        header = getattr(where, "signature_header", None)
+        verify = sdk.HmacSha256(header) if header else action.verify
+        verify.check(plain, delivery, now())  # type: ignore[union-attr]
+
+    def _dedupe_key(self, action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookDelivery) -> str:
+        if action.identity:
+            return str(given[action.identity])
+        for header in DELIVERY_ID_HEADERS:
+            value = delivery.headers.get(header)
+            if value:
+                return hashlib.sha256(f"{header}:{value}".encode()).hexdigest()
+        # Nothing names this delivery, so it is its own: two equal bodies are two events.
+        return str(new_id())
+
+    async def _flush(self, incoming: list[Incoming]) -> list[Accepted]:
+        async with self._db.pool.acquire() as connection:
+            # Law 4 within one batch too: the first of two equal keys is the event, the second its duplicate.
+            accepted = await accept(connection, incoming)
+        self.announce(accepted)
+        return accepted
+
+    def announce(self, accepted: list[Accepted]) -> None:
+        """Ring for the runs of committed events."""
+        for item in accepted:
+            self._doorbell.ring(run for run, _ in item.runs)
+            for run, user in item.runs:
+                self._doorbell.announce(user, run)
+
+
+def payload_hash(payload: Any) -> str:
+    """A short name for a payload, for sources that name nothing."""
+    return hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:32]

@@ -1,0 +1,84 @@
+"""Everything a process needs, opened once and closed once."""
+
+from dataclasses import dataclass
+
+from broadcaster import Broadcast
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from area.core.crypto import Sealer
+from area.core.http import Egress
+from area.core.settings import Settings
+from area.db.session import Database, open_database
+from area.engine.broadcast import SupervisedRedis, Wakeups
+from area.engine.context import Clients
+from area.engine.doorbell import Doorbell
+from area.engine.executor import Executor
+from area.engine.feed import Feed
+from area.engine.intake import Intake
+from area.engine.plan import Plans
+from area.engine.runs import Runs
+from area.nodes import registry
+from area.nodes.registry import Registry
+
+
+@dataclass
+class Platform:
+    """The platform's parts, joined."""
+
+    settings: Settings
+    db: Database
+    redis: Redis
+    registry: Registry
+    sealer: Sealer
+    clients: Clients
+    doorbell: Doorbell
+    wakeups: Wakeups
+    feed: Feed
+    intake: Intake
+    runs: Runs
+    plans: Plans
+
+    def executor(self) -> Executor:
+        """A new executor of runs: one for a worker process."""
+        return Executor(self.runs, self.plans, self.clients, self.doorbell, self.settings)
+
+    async def close(self) -> None:
+        """Let go of everything, in the opposite order."""
+        await self.doorbell.settle()
+        await self.wakeups.stop()
+        await self.clients.close()
+        await self.redis.aclose()
+        await self.db.close()
+
+
+def open_redis(url: str) -> Redis:
+    """A client that fails fast: the doorbell is never worth waiting for."""
+    return Redis.from_url(url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1), health_check_interval=15)
+
+
+async def open_platform(settings: Settings) -> Platform:
+    """Open the pools and start listening. Raises: OSError or asyncpg.PostgresError when Postgres is out of reach."""
+    db = await open_database(settings)
+    redis = open_redis(settings.redis_url.get_secret_value())
+    known = registry.load()
+    broadcast = Broadcast(backend=SupervisedRedis(redis))
+    sealer = Sealer(settings.secret_key.get_secret_value())
+    doorbell = Doorbell(redis, broadcast)
+    wakeups = Wakeups(broadcast)
+    await wakeups.start()
+    return Platform(
+        settings=settings,
+        db=db,
+        redis=redis,
+        registry=known,
+        sealer=sealer,
+        clients=Clients(Egress(settings.egress_allow)),
+        doorbell=doorbell,
+        wakeups=wakeups,
+        feed=Feed(db, wakeups),
+        intake=Intake(db, known, doorbell, sealer),
+        runs=Runs(db.pool, settings.lease_seconds),
+        plans=Plans(db.pool, known),
+    )

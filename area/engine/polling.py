@@ -1,0 +1,171 @@
+"""Watched sources: each due hook is claimed by one scheduler, looked at once, and moved on with its events (laws 4 and 8)."""
+
+import asyncio
+import random
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from area.core import log, metrics
+from area.core.clock import now
+from area.db.session import Connection
+from area.engine import statements
+from area.engine.context import NodeContext
+from area.engine.intake import Accepted, Incoming, accept, payload_hash
+from area.engine.outcomes import finished_runs
+from area.engine.platform import Platform
+from area.nodes import sdk
+from area.nodes.registry import UnknownComponent
+
+logger = log.get(__name__)
+
+AT_ONCE = 50
+SEEN_KEPT = 2_000
+"""Identities remembered per hook: an item that a source shows again is not new."""
+POLL_TIMEOUT = 45.0
+BACKOFF_CAP = timedelta(hours=1)
+BROKEN_AFTER = 5
+OUTCOME_EVERY = timedelta(seconds=1)
+
+
+async def tick(platform: Platform) -> int:
+    """Look at every hook that is due; the answer is how many there were."""
+    rows = await platform.db.pool.fetch(statements.DUE_HOOKS, AT_ONCE)
+    await asyncio.gather(*(_guarded(platform, row) for row in rows))
+    return len(rows)
+
+
+async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
+    try:
+        await _look(platform, hook)
+    except (UnknownComponent, sdk.NodeError, Exception) as error:
+        metrics.POLLS.labels(hook["action"], "failed").inc()
+        if not isinstance(error, sdk.NodeError | OSError | TimeoutError):
+            logger.warning("poll.failed", hook=str(hook["id"]), action=hook["action"], exc_info=error)
+        await _back_off(platform, hook, error)
+
+
+async def _look(platform: Platform, hook: asyncpg.Record) -> None:
+    action = platform.registry.action(hook["action"])
+    where = action.inputs.model_validate(hook["config"])
+    match action.delivery:
+        case sdk.Delivery.SCHEDULE:
+            await _fire(platform, hook, action, where)
+        case sdk.Delivery.MANUAL:
+            await _watch_runs(platform, hook, action, where)
+        case _:
+            await _poll(platform, hook, action, where)
+
+
+async def _fire(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    """A schedule's moment. Moments missed while nobody watched fire once, as the latest of them."""
+    moment = now()
+    due: datetime = hook["next_due_at"]
+    following = action.fn(where, due)
+    for _ in range(10_000):
+        if following is None or following > moment:
+            break
+        due, following = following, action.fn(where, following)
+    else:
+        following = action.fn(where, moment)
+    payload = action.outputs.model_validate({**action.sample(), "scheduled_at": due}).model_dump(mode="json")
+    incoming = [Incoming(hook["id"], f"at:{due.isoformat()}", payload, due)]
+    status = "active" if following else "ended"
+    await _store(platform, hook, incoming, hook["cursor"], following, status=status)
+
+
+async def _poll(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    stored = hook["cursor"]
+    first = stored is None
+    known: list[str] = [] if first else stored["seen"]
+    lines: list[str] = []
+    context = NodeContext(
+        platform.clients,
+        action.service,
+        lambda message, _level, _attributes: lines.append(message),
+        idempotency_key=str(hook["id"]),
+        cursor=None if first else stored["node"],
+    )
+    async with asyncio.timeout(POLL_TIMEOUT):
+        answer = await action.fn(context, where)
+    items, cursor = (answer.items, answer.cursor) if isinstance(answer, sdk.Page) else (answer, None)
+    seen = dict.fromkeys(known)
+    incoming = []
+    for item in items:
+        payload = item.model_dump(mode="json")
+        key = str(payload[action.identity]) if action.identity else payload_hash(payload)
+        if key not in seen:
+            incoming.append(Incoming(hook["id"], f"item:{key}", payload))
+        # What the source shows now is remembered as the freshest.
+        seen.pop(key, None)
+        seen[key] = None
+    every = action.every or timedelta(minutes=5)
+    due = now() + every * random.uniform(0.95, 1.05)  # noqa: S311
+    # The first look is a baseline: what was there before is not news.
+    kept = {"node": cursor, "seen": list(seen)[-SEEN_KEPT:]}
+    await _store(platform, hook, [] if first else incoming, kept, due)
+    metrics.POLLS.labels(action.key, "found" if incoming and not first else "nothing").inc()
+
+
+async def _watch_runs(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    """An AREA that reacts to others: the hook reads its owner's finished runs, behind a commit-safe cursor."""
+    after = hook["cursor"]
+    found, cursor = await finished_runs(platform.db.pool, hook["id"], after)
+    incoming = []
+    for outcome in found if after is not None else []:
+        told = action.outputs.model_validate(outcome)
+        if action.fn(where, told):
+            incoming.append(Incoming(hook["id"], f"run:{outcome['run_id']}", told.model_dump(mode="json")))
+    await _store(platform, hook, incoming, cursor, now() + OUTCOME_EVERY)
+
+
+async def _store(
+    platform: Platform,
+    hook: asyncpg.Record,
+    incoming: list[Incoming],
+    cursor: Any,
+    due: datetime | None,
+    *,
+    status: str = "active",
+) -> None:
+    """Events, runs and cursor in one transaction, if the hook is still ours."""
+    async with platform.db.pool.acquire() as connection, connection.transaction():
+        accepted = await accept(connection, incoming) if incoming else []
+        if not await _move(connection, hook, cursor, due, 0, None, status):
+            raise _HookLost
+    _announce(platform, accepted)
+
+
+class _HookLost(Exception):
+    """Another scheduler took the hook, or it was changed: nothing of this look is kept."""
+
+
+async def _move(
+    connection: Connection,
+    hook: asyncpg.Record,
+    cursor: Any,
+    due: datetime | None,
+    failures: int,
+    error: str | None,
+    status: str,
+) -> UUID | None:
+    moved: UUID | None = await connection.fetchval(
+        statements.POLLED, hook["id"], hook["lease_until"], cursor, due, failures, error, status
+    )
+    return moved
+
+
+def _announce(platform: Platform, accepted: list[Accepted]) -> None:
+    platform.intake.announce(accepted)
+
+
+async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception) -> None:
+    failures = hook["failures_in_row"] + 1
+    wait = error.retry_after if isinstance(error, sdk.Throttled) else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
+    due = now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
+    status = "broken" if failures >= BROKEN_AFTER else "active"
+    message = str(error)[:1000] or type(error).__name__
+    async with platform.db.pool.acquire() as connection:
+        await _move(connection, hook, hook["cursor"], due, failures, message, status)

@@ -1,0 +1,114 @@
+"""The one writer of a run's state. Every change is a conditional UPDATE that names the fence (law 3)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from area.core import metrics
+from area.core.jsons import dump_or_none
+from area.engine import statements
+from area.engine.batcher import Batcher
+from area.engine.feed import TERMINAL
+
+
+class Fenced(Exception):
+    """The lease was lost: another worker owns the run now, and this one must not write."""
+
+
+@dataclass(slots=True)
+class StepState:
+    """One row of `run_steps`."""
+
+    position: int
+    key: str
+    reaction: str
+    status: str = "pending"
+    attempt: int = 0
+    due_at: datetime | None = None
+    input: Any = None
+    output: Any = None
+    error: dict[str, Any] | None = None
+    effect: str = "none"
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    def row(self, run_id: UUID) -> tuple[Any, ...]:
+        """The values in the order of `statements.CHECKPOINT`."""
+        return (
+            run_id, self.position, self.key, self.reaction, self.status, self.attempt, self.due_at, dump_or_none(self.input),
+            dump_or_none(self.output), dump_or_none(self.error), self.effect, self.started_at, self.finished_at,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """What one run has to make durable: its state, its changed steps, its new lines."""
+
+    run_id: UUID
+    fence: int
+    status: str
+    last_seq: int
+    due_at: datetime | None = None
+    error: dict[str, Any] | None = None
+    steps: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+class Runs:
+    """Claims, checkpoints and renewals of runs, many to a commit."""
+
+    def __init__(self, pool: asyncpg.Pool, lease_seconds: float) -> None:
+        self._pool = pool
+        self.lease = timedelta(seconds=lease_seconds)
+        self._batcher: Batcher[Checkpoint, bool | None] = Batcher(self._flush, size=200, lanes=2)
+
+    async def claim(self, ids: list[UUID]) -> list[asyncpg.Record]:
+        """Take those of ``ids`` that nobody else has."""
+        rows: list[asyncpg.Record] = await self._pool.fetch(statements.CLAIM, ids, len(ids), self.lease)
+        return self._counted(rows)
+
+    async def claim_missed(self, limit: int, older_than: timedelta) -> list[asyncpg.Record]:
+        """Take what the doorbell missed: queued too long, due again, or its worker died."""
+        rows: list[asyncpg.Record] = await self._pool.fetch(statements.CLAIM_MISSED, older_than, limit, self.lease)
+        return self._counted(rows)
+
+    def _counted(self, rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
+        metrics.TAKEOVERS.inc(sum(row["was"] == "running" for row in rows))
+        return rows
+
+    async def steps(self, run_id: UUID) -> list[StepState]:
+        """The stored steps of a run."""
+        rows = await self._pool.fetch(statements.STEPS, run_id)
+        return [StepState(**{name: row[name] for name in StepState.__slots__}) for row in rows]
+
+    async def commit(self, checkpoint: Checkpoint) -> bool:
+        """Make a checkpoint durable; says whether a cancel was asked for. Raises: Fenced."""
+        cancel = await self._batcher.submit(checkpoint)
+        if cancel is None:
+            metrics.FENCED.inc()
+            raise Fenced
+        if checkpoint.status in TERMINAL:
+            metrics.RUNS.labels(checkpoint.status).inc()
+        return cancel
+
+    async def renew(self, held: dict[UUID, int]) -> dict[UUID, bool]:
+        """Prolong leases. The answer has the runs still held, and whether each is asked to cancel."""
+        rows = await self._pool.fetch(statements.RENEW, list(held), list(held.values()), self.lease)
+        return {row["id"]: row["cancel_requested"] for row in rows}
+
+    async def _flush(self, batch: list[Checkpoint]) -> list[bool | None]:
+        heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error)] for c in batch]
+        steps = [row for c in batch for row in c.steps]
+        events = [row for c in batch for row in c.events]
+        rows = await self._pool.fetch(
+            statements.CHECKPOINT, *_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)
+        )
+        found = {row["id"]: row["cancel_requested"] for row in rows}
+        return [found.get(c.run_id) for c in batch]
+
+
+def _columns(rows: list[Any], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -1,0 +1,157 @@
+"""The hot statements, as SQL text. The models are the schema's description; a test prepares each of these against it."""
+
+# Events of one batch, then a run for each live AREA on their hooks, its first line, and a ledger line for each paused one.
+ACCEPT = """
+WITH incoming AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
+    AS t(id, hook_id, dedupe_key, payload, occurred_at)
+), fresh AS (
+  INSERT INTO events (id, hook_id, dedupe_key, payload, occurred_at)
+  SELECT id, hook_id, dedupe_key, payload::jsonb, occurred_at FROM incoming ORDER BY hook_id, dedupe_key
+  ON CONFLICT (hook_id, dedupe_key) DO NOTHING
+  RETURNING id, hook_id
+), hanging AS (
+  SELECT fresh.id AS event_id, fresh.hook_id, areas.id AS area_id, areas.user_id, areas.published_version_id, areas.is_enabled
+  FROM fresh JOIN areas ON areas.hook_id = fresh.hook_id AND areas.deleted_at IS NULL
+), made AS (
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, last_seq)
+  SELECT area_uuid7(), user_id, area_id, published_version_id, event_id, 1 FROM hanging WHERE is_enabled
+  RETURNING id, user_id, area_id, event_id
+), told AS (
+  INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
+  SELECT made.id, 1, date_trunc('day', now()), user_id, area_id, now(), 'event_received', 'info', 'Event received',
+    jsonb_build_object('eventId', event_id)
+  FROM made
+), ledger AS (
+  INSERT INTO deliveries (id, user_id, hook_id, area_id, event_id, outcome, reason)
+  SELECT area_uuid7(), user_id, hook_id, area_id, event_id, 'paused', 'the AREA was switched off' FROM hanging WHERE NOT is_enabled
+), fired AS (
+  UPDATE hooks SET last_fired_at = now() WHERE id IN (
+    SELECT id FROM hooks WHERE id IN (SELECT hook_id FROM fresh)
+      AND (last_fired_at IS NULL OR last_fired_at < now() - interval '1 second')
+    FOR NO KEY UPDATE SKIP LOCKED)
+)
+SELECT fresh.id AS event_id, made.id AS run_id, made.user_id FROM fresh LEFT JOIN made ON made.event_id = fresh.id
+"""
+
+# One executor a run: only a queued run, a timer that is due, or a lease that has run out can be claimed.
+_CLAIMABLE = """(status = 'queued' OR (status = 'waiting' AND due_at <= now())
+   OR (status = 'running' AND lease_until < now()))"""
+
+_CLAIM = (
+    """
+WITH chosen AS (SELECT id, status AS was FROM runs WHERE {where} AND """
+    + _CLAIMABLE
+    + """
+  ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+), claimed AS (
+  UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + $3::interval,
+    started_at = coalesce(started_at, now()), due_at = NULL
+  FROM chosen WHERE runs.id = chosen.id
+  RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
+    runs.replay_from, runs.replay_of, runs.is_test, chosen.was
+)
+SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at
+FROM claimed LEFT JOIN events ON events.id = claimed.event_id
+"""
+)
+CLAIM = _CLAIM.format(where="id = ANY($1::uuid[])")
+# What the doorbell missed: older than $1 and still waiting, in order of age.
+CLAIM_MISSED = _CLAIM.format(
+    where="status IN ('queued', 'running', 'waiting') AND (status <> 'queued' OR created_at < now() - $1::interval)"
+)
+
+# Every write of a worker names its fence: a worker that lost its lease changes nothing.
+CHECKPOINT = """
+WITH given AS (
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[])
+    AS t(id, fence, status, last_seq, due_at, error)
+), ok AS (
+  UPDATE runs SET status = given.status, last_seq = given.last_seq, due_at = given.due_at,
+    error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $7::interval END,
+    finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
+  FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running'
+  RETURNING runs.id, runs.user_id, runs.area_id, runs.cancel_requested
+), steps AS (
+  INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
+  SELECT s.run_id, s.position, s.key, s.reaction, s.status, s.attempt, s.due_at, s.input::jsonb, s.output::jsonb, s.error::jsonb,
+    s.effect, s.started_at, s.finished_at
+  FROM unnest($8::uuid[], $9::int[], $10::text[], $11::text[], $12::text[], $13::int[], $14::timestamptz[], $15::text[], $16::text[],
+      $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[])
+    AS s(run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
+  JOIN ok ON ok.id = s.run_id
+  ON CONFLICT (run_id, position) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, due_at = excluded.due_at,
+    input = excluded.input, output = excluded.output, error = excluded.error, effect = excluded.effect,
+    started_at = excluded.started_at, finished_at = excluded.finished_at
+), told AS (
+  INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, step, message, data)
+  SELECT e.run_id, e.seq, e.day, ok.user_id, ok.area_id, e.at, e.kind, e.level, e.step, e.message, e.data::jsonb
+  FROM unnest($21::uuid[], $22::int[], $23::timestamptz[], $24::timestamptz[], $25::text[], $26::text[], $27::text[], $28::text[],
+      $29::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
+  JOIN ok ON ok.id = e.run_id
+)
+SELECT id, cancel_requested FROM ok
+"""
+
+RENEW = """
+UPDATE runs SET lease_until = now() + $3::interval FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
+WHERE runs.id = t.id AND runs.fence = t.fence AND runs.status = 'running' RETURNING runs.id, runs.cancel_requested
+"""
+
+# A graceful stop gives back what has not begun a step: the next worker need not wait for the lease.
+HAND_BACK = """
+UPDATE runs SET lease_until = now() FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
+WHERE runs.id = t.id AND runs.fence = t.fence AND runs.status = 'running'
+"""
+
+STEPS = "SELECT * FROM run_steps WHERE run_id = $1 ORDER BY position"
+
+VERSION = """
+SELECT v.id, v.area_id, v.version, v.mode, v.action, v.reactions, a.name FROM area_versions v JOIN areas a ON a.id = v.area_id
+WHERE v.id = $1
+"""
+
+LOG_AFTER = """
+SELECT run_id, area_id, seq, at, kind, level, step, message, data FROM run_events
+WHERE run_id = $1 AND seq > $2 AND day >= $3 ORDER BY seq LIMIT $4
+"""
+
+RUN_STATE = "SELECT status, last_seq, created_at FROM runs WHERE id = $1 AND user_id = $2"
+
+# Commit-safe: rows of transactions that may still be open are not shown yet, so the cursor never passes one.
+ACCOUNT_AFTER = """
+SELECT run_id, area_id, seq, at, kind, level, step, message, data, txid, number FROM run_events
+WHERE user_id = $1 AND (txid, number) > ($2, $3) AND txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+ORDER BY txid, number LIMIT $4
+"""
+
+WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+EVENT_BY_KEY = "SELECT id FROM events WHERE hook_id = $1 AND dedupe_key = $2"
+
+HOOK_BY_TOKEN = "SELECT id, action, config, status FROM hooks WHERE token = $1 AND kind = 'webhook'"  # noqa: S105
+
+DUE_HOOKS = """
+WITH due AS (
+  SELECT id FROM hooks WHERE next_due_at <= now() AND status IN ('active', 'broken') AND kind IN ('poll', 'schedule', 'manual')
+    AND (lease_until IS NULL OR lease_until < now())
+  ORDER BY next_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE hooks SET lease_until = now() + interval '60 seconds' FROM due WHERE hooks.id = due.id
+RETURNING hooks.id, hooks.kind, hooks.action, hooks.config, hooks.cursor, hooks.next_due_at, hooks.failures_in_row, hooks.lease_until,
+  hooks.source_key
+"""
+
+# The cursor and next due time move with the events, and only for the holder of the lease.
+POLLED = """
+UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_at = now(), failures_in_row = $5, last_error = $6,
+  status = $7
+WHERE id = $1 AND lease_until = $2 RETURNING id
+"""
+
+STALE = """
+SELECT id FROM runs WHERE (status = 'queued' AND created_at < now() - interval '2 seconds'
+    AND (rung_at IS NULL OR rung_at < now() - interval '10 seconds'))
+  OR (status = 'waiting' AND due_at <= now()) OR (status = 'running' AND lease_until < now())
+ORDER BY id LIMIT $1
+"""

@@ -1,0 +1,230 @@
+"""One step: its condition, its input, the call, and what the outcome means (law 5)."""
+
+import asyncio
+import random
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import uuid5
+
+import httpx
+from pydantic import ValidationError
+
+from area.core import log, metrics
+from area.core.clock import now
+from area.core.http import EgressRefused
+from area.core.ids import new_id
+from area.engine.context import Clients, NodeContext
+from area.engine.execution import Execution, cut_json
+from area.engine.plan import PlanStep
+from area.engine.runs import StepState
+from area.engine.templates import TemplateFailed
+from area.nodes import sdk
+
+logger = log.get(__name__)
+
+RETRY_BASE = 1.0
+RETRY_CAP = 300.0
+MAX_AGE = timedelta(days=3)
+"""A step that has been retried for this long is given up."""
+OUTPUT_LIMIT = 1 << 20
+LINES_BETWEEN_COMMITS = 1000
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Failures that happen before a request leaves: nothing can have happened at the other end."""
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message[:4000]}
+
+
+class Steps:
+    """Executes single steps."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    async def execute(self, run: Execution, step: PlanStep) -> None:
+        """Bring a step to its end, to waiting, or to unknown. Raises: Fenced."""
+        state = run.states[step.position]
+        crashed = state.status == "running"
+        try:
+            if state.status == "pending" and step.when is not None and not step.when(run.scope):
+                self._skip(run, state, "its condition is false")
+                return
+            inputs = step.inputs(run.scope)
+        except TemplateFailed as error:
+            self._fail(run, step, state, _error("TEMPLATE_FAILED", str(error)))
+            return
+        except ValidationError as error:
+            self._fail(run, step, state, _error("INVALID_INPUT", _told(error)))
+            return
+        if crashed and state.effect == "intended" and not step.reaction.is_idempotent(inputs):
+            if not await self._reconciled(run, step, state, inputs):
+                self._unknown(run, state, "The worker died during the call, and the service cannot say if it happened.")
+            return
+        await self._attempt(run, step, state, inputs, crashed=crashed)
+
+    async def _attempt(
+        self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, *, crashed: bool
+    ) -> None:
+        resumed = state.status == "waiting" and state.error is None
+        if not resumed and not crashed:
+            state.attempt += 1
+        state.status, state.due_at, state.started_at = "running", None, state.started_at or now()
+        state.input = cut_json(step.shown(inputs), OUTPUT_LIMIT)
+        state.effect = "none" if step.reaction.pure else "intended"
+        run.changed(state)
+        data = {"input": state.input, "attempt": state.attempt}
+        run.tell("step_started", f"{step.reaction.name}", step=step.key, data=data)
+        if not step.reaction.pure or run.dirty > LINES_BETWEEN_COMMITS:
+            # The intent is durable before the call: a crash from here on is seen by whoever takes over.
+            await run.commit()
+        began = time.perf_counter()
+        try:
+            output = await self._call(run, step, inputs, resumed=resumed)
+        except sdk.Park as park:
+            self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
+        except sdk.StopRun as stop:
+            run.stopped = stop.reason or "stopped"
+            run.finish_step(state, "succeeded", {})
+            run.outputs[step.key] = {}
+            what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
+            run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
+        except Exception as error:
+            self._failed(run, step, state, inputs, error)
+        else:
+            state.effect = "none" if step.reaction.pure else "confirmed"
+            run.finish_step(state, "succeeded", output)
+            run.outputs[step.key] = output
+            seconds = time.perf_counter() - began
+            run.tell(
+                "step_succeeded",
+                f"{step.reaction.name} succeeded",
+                step=step.key,
+                data={"output": output, "durationMs": round(seconds * 1000, 1)},
+            )
+        finally:
+            metrics.STEPS.labels(step.reaction.key).observe(time.perf_counter() - began)
+
+    async def _call(self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool) -> Any:
+        def write(message: str, level: str, attributes: dict[str, Any]) -> None:
+            run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
+
+        context = NodeContext(
+            self._clients,
+            step.reaction.service,
+            write,
+            idempotency_key=str(uuid5(run.id, step.key)),
+            resumed=resumed,
+        )
+        async with asyncio.timeout(step.timeout):
+            answer = await step.reaction.fn(context, inputs)
+        if not isinstance(answer, step.reaction.outputs):
+            answer = step.reaction.outputs.model_validate(answer)
+        output = answer.model_dump(mode="json")
+        return cut_json(output, OUTPUT_LIMIT)
+
+    async def _reconciled(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
+        if step.reaction.reconciler is None:
+            return False
+        context = NodeContext(
+            self._clients, step.reaction.service, lambda *_: None, idempotency_key=str(uuid5(run.id, step.key))
+        )
+        try:
+            async with asyncio.timeout(step.timeout):
+                answer = await step.reaction.reconciler(context, inputs)
+        except Exception:
+            logger.warning("steps.reconcile_failed", run=str(run.id), step=step.key, exc_info=True)
+            return False
+        if answer is None:
+            await self._attempt(run, step, state, inputs, crashed=False)
+            return True
+        state.effect = "confirmed"
+        output = answer.model_dump(mode="json")
+        run.finish_step(state, "succeeded", output)
+        run.outputs[step.key] = output
+        run.tell("step_succeeded", "The service confirmed that it happened", step=step.key, data={"output": output})
+        return True
+
+    def _failed(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, error: Exception) -> None:
+        safe = step.reaction.pure or step.reaction.is_idempotent(inputs)
+        match error:
+            case sdk.Throttled():
+                # A snooze is not an attempt.
+                state.attempt -= 1
+                until = now() + timedelta(seconds=max(1.0, error.retry_after))
+                self._wait(run, state, until, _error(error.code, error.message), f"{error.message}; waiting as asked")
+            case sdk.Unavailable():
+                self._retry(run, step, state, _error(error.code, error.message))
+            case sdk.Unknown():
+                self._unknown(run, state, error.message)
+            case sdk.NodeError():
+                self._fail(run, step, state, _error(error.code, error.message))
+            case EgressRefused():
+                self._fail(run, step, state, _error("EGRESS_REFUSED", str(error)))
+            case ValidationError():
+                message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
+                self._fail(run, step, state, _error("BAD_OUTPUT", message))
+            case httpx.TransportError() | OSError() | TimeoutError():
+                told = _error("UNREACHABLE", f"No answer: {error or type(error).__name__}")
+                if safe or isinstance(error, _NOT_SENT):
+                    self._retry(run, step, state, told)
+                else:
+                    self._unknown(run, state, f"{told['message']}. The call may have happened.")
+            case _:
+                reference = str(new_id())
+                logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
+                self._fail(run, step, state, _error("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
+
+    def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
+        too_old = state.started_at is not None and now() - state.started_at > MAX_AGE
+        if state.attempt >= step.attempts or too_old:
+            self._fail(run, step, state, error)
+            return
+        # Full jitter: a crowd of failed calls does not come back as a crowd.
+        delay = random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2**state.attempt))  # noqa: S311
+        state.effect = "none"
+        self._wait(
+            run,
+            state,
+            now() + timedelta(seconds=delay),
+            error,
+            f"{error['message']} Attempt {state.attempt} of {step.attempts}; again in {delay:.1f} s.",
+            kind="step_retrying",
+        )
+
+    def _wait(
+        self,
+        run: Execution,
+        state: StepState,
+        until: Any,
+        error: dict[str, Any] | None,
+        message: str,
+        kind: str = "step_waiting",
+    ) -> None:
+        state.status, state.due_at, state.error = "waiting", until, error
+        run.changed(state)
+        level = "warning" if error else "info"
+        run.tell(kind, message, level=level, step=state.key, data={"dueAt": until.isoformat()})
+
+    def _skip(self, run: Execution, state: StepState, why: str) -> None:
+        run.finish_step(state, "skipped")
+        run.tell("step_skipped", f"Skipped: {why}", step=state.key)
+
+    def _fail(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
+        run.finish_step(state, "failed", error=error)
+        run.tell("step_failed", error["message"], level="error", step=step.key, data={"error": error})
+        if step.stops:
+            run.failure = {**error, "step": step.key}
+
+    def _unknown(self, run: Execution, state: StepState, message: str) -> None:
+        state.effect = "unknown"
+        run.finish_step(state, "unknown", error=_error("UNKNOWN", message))
+        run.tell("step_unknown", message, level="error", step=state.key)
+
+
+def _told(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'input'}: {problem['msg']}" for problem in error.errors()[:5]
+    )

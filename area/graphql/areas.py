@@ -1,0 +1,168 @@
+"""AREAs: one action and its reactions, as their owner knows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, cast
+from uuid import UUID
+
+import strawberry
+from strawberry import enum_value, field
+
+from area.core.ids import to_global, uuid_of
+from area.db import models as m
+from area.graphql.context import Info
+from area.graphql.enums import DeliveryOutcome, ExecutionMode, RunStatus
+from area.graphql.loaders import RunConditions
+from area.graphql.nodes import Node, finds
+from area.graphql.pages import After, Before, Connection, First, Last, bad_input, by_id, connection, window
+from area.graphql.runs import Delivery, Run
+from area.graphql.versions import AreaAction, AreaReaction, AreaVersion, Hook
+
+
+@strawberry.enum(description="Whether an AREA reacts to events.")
+class AreaStatus(Enum):
+    """Whether an AREA reacts to events."""
+
+    ENABLED = enum_value("enabled", description="It reacts.")
+    DISABLED = enum_value("disabled", description="Its owner switched it off.")
+    PAUSED = enum_value("paused", description="The platform switched it off; `pausedReason` says why.")
+
+
+@strawberry.input(description="Which runs to list; what is left out does not matter.")
+class RunFilter:
+    """Which runs to list."""
+
+    area_id: strawberry.ID | None = field(default=None, description="Only this AREA's.")
+    statuses: list[RunStatus] | None = field(default=None, description="Only those in one of these states.")
+    is_test: bool | None = field(default=None, description="Only tests, or only what is not one.")
+
+
+RunFilterArgument = Annotated[RunFilter | None, strawberry.argument(description="Which runs to list.")]
+OutcomesArgument = Annotated[
+    list[DeliveryOutcome] | None, strawberry.argument(description="Only deliveries with one of these outcomes.")
+]
+
+
+@strawberry.type(description="An automation: one action, and the reactions that follow each of its events.")
+class Area(Node):
+    """An automation: one action and many reactions."""
+
+    row: strawberry.Private[m.Area]
+    name: str = field(description="What its owner calls it.")
+    description: str = field(description="What it is for; may be empty.")
+    is_enabled: bool = field(description="Whether its owner wants it to react.")
+    status: AreaStatus = field(description="Whether it reacts.")
+    paused_reason: str | None = field(description="Why the platform switched it off.")
+    version: int = field(description="Its newest version; pass it as `expectedVersion`.")
+    published_version: int = field(description="The version that runs.")
+    created_at: datetime = field(description="When it was created.")
+    updated_at: datetime = field(description="When it was last changed.")
+
+    @field(description="What starts it, in its newest version.")
+    async def action(self, info: Info) -> AreaAction:
+        """What starts it."""
+        return AreaAction.of((await self._newest(info)).action)
+
+    @field(description="What it does, in its newest version.")
+    async def reactions(self, info: Info) -> list[AreaReaction]:
+        """What it does."""
+        return [AreaReaction.of(stored) for stored in (await self._newest(info)).reactions]
+
+    @field(description="How its reactions follow one another, in its newest version.")
+    async def mode(self, info: Info) -> ExecutionMode:
+        """How its reactions follow one another."""
+        return ExecutionMode[(await self._newest(info)).mode.upper()]
+
+    @field(description="How many of its runs go on at once; null is no limit.")
+    async def max_concurrent_runs(self, info: Info) -> int | None:
+        """How many of its runs go on at once."""
+        return (await self._newest(info)).max_concurrent_runs
+
+    @field(description="What watches for its events.")
+    async def hook(self, info: Info) -> Hook | None:
+        """What watches for its events."""
+        row = await info.context.loaders.hooks.load(self.row.hook_id) if self.row.hook_id else None
+        return Hook.of(row) if row else None
+
+    @field(description="Its latest run.")
+    async def last_run(self, info: Info) -> Run | None:
+        """Its latest run."""
+        row = await info.context.loaders.last_runs.load(self.row.id)
+        return Run.of(row) if row else None
+
+    @field(description="Its runs, newest first; `filter.areaId` is ignored here.")
+    async def runs(
+        self,
+        info: Info,
+        filter: RunFilterArgument = None,  # noqa: A002 - the argument's name in the API
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Run]:
+        """Its runs, newest first."""
+        wanted = conditions(filter, self.row.id)
+        page = await info.context.loaders.run_page(window(by_id, first, after, last, before), wanted)
+        return connection(page, Run.of, lambda row: row.id)
+
+    @field(description="What became of the events meant for it, newest first.")
+    async def deliveries(
+        self,
+        info: Info,
+        outcomes: OutcomesArgument = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Delivery]:
+        """What became of the events meant for it."""
+        values = [outcome.value for outcome in outcomes or ()]
+        asked = window(by_id, first, after, last, before)
+        page = await info.context.loaders.delivery_page(asked, self.row.id, values)
+        return connection(page, Delivery.of, lambda row: row.id)
+
+    @field(description="Its versions, newest first.")
+    async def versions(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[AreaVersion]:
+        """Its versions, newest first."""
+        page = await info.context.loaders.version_page(self.row.id, window(by_id, first, after, last, before))
+        return connection(page, AreaVersion.of, lambda row: row.id)
+
+    async def _newest(self, info: Info) -> m.AreaVersion:
+        return cast(m.AreaVersion, await info.context.loaders.newest_versions.load(self.row.id))
+
+    @classmethod
+    def of(cls, row: m.Area) -> Area:
+        """The AREA in this row."""
+        status = AreaStatus.PAUSED if row.paused_reason else AreaStatus.ENABLED
+        return cls(
+            id=strawberry.ID(to_global("Area", row.id)),
+            row=row,
+            name=row.name,
+            description=row.description,
+            is_enabled=row.is_enabled,
+            status=status if row.is_enabled or row.paused_reason else AreaStatus.DISABLED,
+            paused_reason=row.paused_reason,
+            version=row.version,
+            published_version=row.published_version,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+@finds("Area")
+async def _area(info: Info, key: str) -> Area | None:
+    row = await info.context.loaders.areas.load(UUID(key))
+    return Area.of(row) if row else None
+
+
+def conditions(given: RunFilter | None, area_id: UUID | None = None) -> RunConditions:
+    """What a run filter means; ``area_id`` overrides its own. Raises: GraphQLError BAD_USER_INPUT."""
+    if given is None:
+        return RunConditions(area_id)
+    if area_id is None and given.area_id is not None:
+        area_id = uuid_of(given.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
+    return RunConditions(area_id, [status.value for status in given.statuses or ()], given.is_test)

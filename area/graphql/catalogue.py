@@ -1,0 +1,170 @@
+"""The catalogue: services, and what their actions and reactions take and give."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import strawberry
+from pydantic import BaseModel
+from strawberry import field
+from strawberry.scalars import JSON
+
+from area.core.ids import to_global
+from area.graphql.context import Info
+from area.graphql.enums import HookKind
+from area.graphql.forms import FormField, form_fields
+from area.graphql.nodes import Node, finds
+from area.nodes import sdk
+
+
+@strawberry.type(description="One value that an action or a reaction hands to the steps after it.")
+class OutputField:
+    """One value that an action or a reaction hands on."""
+
+    key: str = field(description="The name in templates: {{ event.key }} or {{ steps.name.key }}.")
+    label: str = field(description="What to call it.")
+    help: str = field(description="What it is; may be empty.")
+    type: str = field(description="Its JSON type: string, number, integer, boolean, array, object, or any.")
+    example: JSON | None = field(description="A value that makes sense.")
+
+
+@strawberry.interface(description="An action or a reaction that the catalogue has.")
+class ComponentDefinition(Node):
+    """An action or a reaction that the catalogue has."""
+
+    source: strawberry.Private[sdk.Action | sdk.Reaction]
+    key: str = field(description="Stable key, such as github.new_release; what inputs take.")
+    name: str = field(description="What to call it.")
+    description: str = field(description="What it does, in a sentence.")
+
+    @field(description="The service it belongs to.")
+    def service(self) -> Service:
+        """The service it belongs to."""
+        return Service.of(self.source.service)
+
+    @field(description="Its inputs as form fields, in the order to show them.")
+    def fields(self) -> list[FormField]:
+        """Its inputs as form fields."""
+        return form_fields(self.source.inputs.model_json_schema())
+
+    @field(description="Its inputs as JSON Schema (2020-12).")
+    def input_schema(self) -> JSON:
+        """Its inputs as JSON Schema."""
+        return cast(JSON, self.source.inputs.model_json_schema())
+
+    @field(description="What later steps can use of its result.")
+    def outputs(self) -> list[OutputField]:
+        """What later steps can use of its result."""
+        return _outputs(self.source.outputs)
+
+    @field(description="An example of its result.")
+    def sample(self) -> JSON:
+        """An example of its result."""
+        return cast(JSON, self.source.sample())
+
+
+@strawberry.type(description="What starts a run.")
+class ActionDefinition(ComponentDefinition):
+    """What starts a run."""
+
+    delivery: HookKind = field(description="How its events reach the platform.")
+
+    @classmethod
+    def of(cls, action: sdk.Action) -> ActionDefinition:
+        """The catalogue's entry of an action."""
+        return cls(
+            id=strawberry.ID(to_global("ActionDefinition", action.key)),
+            source=action,
+            key=action.key,
+            name=action.name,
+            description=action.description,
+            delivery=HookKind[action.delivery.name],
+        )
+
+
+@strawberry.type(description="What a run does.")
+class ReactionDefinition(ComponentDefinition):
+    """What a run does."""
+
+    is_idempotent: bool | None = field(
+        description="Whether repeating it does no harm; null when that depends on the inputs."
+    )
+    timeout_seconds: float = field(description="How long one attempt may take, in seconds, unless the AREA says less.")
+
+    @classmethod
+    def of(cls, reaction: sdk.Reaction) -> ReactionDefinition:
+        """The catalogue's entry of a reaction."""
+        return cls(
+            id=strawberry.ID(to_global("ReactionDefinition", reaction.key)),
+            source=reaction,
+            key=reaction.key,
+            name=reaction.name,
+            description=reaction.description,
+            is_idempotent=None if callable(reaction.idempotent) else reaction.idempotent,
+            timeout_seconds=reaction.timeout,
+        )
+
+
+@strawberry.type(description="A provider whose actions and reactions can be used.")
+class Service(Node):
+    """A provider whose actions and reactions can be used."""
+
+    source: strawberry.Private[sdk.Service]
+    key: str = field(description="Stable key, such as github.")
+    name: str = field(description="What to call it.")
+    description: str = field(description="What it is, in a sentence.")
+    docs_url: str | None = field(description="The provider's own documentation.")
+
+    @field(description="What can start a run here.")
+    def actions(self) -> list[ActionDefinition]:
+        """What can start a run here."""
+        return [ActionDefinition.of(action) for action in self.source.actions.values()]
+
+    @field(description="What a run can do here.")
+    def reactions(self) -> list[ReactionDefinition]:
+        """What a run can do here."""
+        return [ReactionDefinition.of(reaction) for reaction in self.source.reactions.values()]
+
+    @classmethod
+    def of(cls, service: sdk.Service) -> Service:
+        """The catalogue's entry of a service."""
+        return cls(
+            id=strawberry.ID(to_global("Service", service.key)),
+            source=service,
+            key=service.key,
+            name=service.name,
+            description=service.description,
+            docs_url=service.docs_url,
+        )
+
+
+def _outputs(model: type[BaseModel]) -> list[OutputField]:
+    schema: dict[str, Any] = model.model_json_schema(mode="serialization")
+    return [
+        OutputField(
+            key=key,
+            label=part.get("title") or key,
+            help=part.get("description", ""),
+            type=part["type"] if isinstance(part.get("type"), str) else "any",
+            example=next(iter(part.get("examples", ())), None),
+        )
+        for key, part in schema.get("properties", {}).items()
+    ]
+
+
+@finds("Service")
+async def _service(info: Info, key: str) -> Service | None:
+    found = info.context.platform.registry.services.get(key)
+    return Service.of(found) if found else None
+
+
+@finds("ActionDefinition")
+async def _action(info: Info, key: str) -> ActionDefinition | None:
+    found = info.context.platform.registry.actions.get(key)
+    return ActionDefinition.of(found) if found else None
+
+
+@finds("ReactionDefinition")
+async def _reaction(info: Info, key: str) -> ReactionDefinition | None:
+    found = info.context.platform.registry.reactions.get(key)
+    return ReactionDefinition.of(found) if found else None

@@ -1,0 +1,49 @@
+"""What every resolver is given: the platform, the caller, and loaders that are fresh for each request or event."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+from uuid import UUID
+
+import strawberry
+from graphql import GraphQLError
+
+from area.auth.caller import Caller
+from area.auth.service import AuthService
+from area.engine.platform import Platform
+from area.graphql.loaders import Loaders
+
+
+@dataclass
+class Context:
+    """One operation's surroundings."""
+
+    platform: Platform
+    auth: AuthService
+    caller: Caller | None = None
+    client: str = "unknown"
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    @property
+    def user_id(self) -> UUID:
+        """The caller's id. Raises: GraphQLError UNAUTHENTICATED."""
+        if self.caller is None:
+            raise GraphQLError(
+                "Sign in first: send the access token as 'Authorization: Bearer <token>'.",
+                extensions={"code": "UNAUTHENTICATED"},
+            )
+        return self.caller.user_id
+
+    def renew(self) -> None:
+        """Begin with empty loaders, so that what changed meanwhile is seen."""
+        self.loaders = Loaders(self.platform.db, self.caller.user_id if self.caller else None)
+
+    def sign_in(self, caller: Caller) -> None:
+        """Go on as this user, for the rest of the operation."""
+        self.caller = caller
+        self.renew()
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

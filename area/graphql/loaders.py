@@ -1,0 +1,214 @@
+"""Every read that the API makes. Each is bound to the caller's user id here, and nowhere else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import ColumnElement
+from strawberry.dataloader import DataLoader
+
+from area.db import models as m
+from area.db.session import Database
+from area.graphql.pages import Page, Window, cut
+
+RowT = TypeVar("RowT", bound=m.Base)
+KeyT = TypeVar("KeyT")
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class RunConditions:
+    """Which runs a client wants to see."""
+
+    area_id: UUID | None = None
+    statuses: Sequence[str] = field(default_factory=tuple)
+    is_test: bool | None = None
+
+
+class Loaders:
+    """Batched reads by id, and pages. A user's loaders see that user's rows only; nobody's see nothing."""
+
+    def __init__(self, db: Database, user_id: UUID | None) -> None:
+        self._db = db
+        self._user_id = user_id
+
+    async def user(self) -> m.User | None:
+        """The caller."""
+        if self._user_id is None:
+            return None
+        async with self._db.sessions() as session:
+            return await session.get(m.User, self._user_id)
+
+    @cached_property
+    def areas(self) -> DataLoader[UUID, m.Area | None]:
+        """AREAs by id."""
+        return self._by_id(m.Area, m.Area.id, and_(m.Area.user_id == self._user_id, m.Area.deleted_at.is_(None)))
+
+    @cached_property
+    def runs(self) -> DataLoader[UUID, m.Run | None]:
+        """Runs by id."""
+        return self._by_id(m.Run, m.Run.id, m.Run.user_id == self._user_id)
+
+    @cached_property
+    def accounts(self) -> DataLoader[UUID, m.ConnectedAccount | None]:
+        """Connected accounts by id."""
+        return self._by_id(m.ConnectedAccount, m.ConnectedAccount.id, m.ConnectedAccount.user_id == self._user_id)
+
+    @cached_property
+    def deliveries(self) -> DataLoader[UUID, m.Delivery | None]:
+        """Deliveries by id."""
+        return self._by_id(m.Delivery, m.Delivery.id, m.Delivery.user_id == self._user_id)
+
+    @cached_property
+    def hooks(self) -> DataLoader[UUID, m.Hook | None]:
+        """Hooks by id: those that an AREA of the caller hangs on."""
+        owned = select(m.Area.id).where(
+            m.Area.hook_id == m.Hook.id, m.Area.user_id == self._user_id, m.Area.deleted_at.is_(None)
+        )
+        return self._by_id(m.Hook, m.Hook.id, owned.exists())
+
+    @cached_property
+    def events(self) -> DataLoader[UUID, m.Event | None]:
+        """Events by id: those that a run or a delivery of the caller came from."""
+        runs = select(m.Run.id).where(m.Run.event_id == m.Event.id, m.Run.user_id == self._user_id)
+        deliveries = select(m.Delivery.id).where(m.Delivery.event_id == m.Event.id, m.Delivery.user_id == self._user_id)
+        return self._by_id(m.Event, m.Event.id, or_(runs.exists(), deliveries.exists()))
+
+    @cached_property
+    def versions(self) -> DataLoader[UUID, m.AreaVersion | None]:
+        """AREA versions by id."""
+        return self._by_id(m.AreaVersion, m.AreaVersion.id, self._own_version())
+
+    @cached_property
+    def newest_versions(self) -> DataLoader[UUID, m.AreaVersion | None]:
+        """The newest version of an AREA, by the AREA's id."""
+        newest = select(m.Area.id).where(m.Area.id == m.AreaVersion.area_id, m.Area.version == m.AreaVersion.version)
+        return self._by_id(m.AreaVersion, m.AreaVersion.area_id, and_(self._own_version(), newest.exists()))
+
+    @cached_property
+    def last_runs(self) -> DataLoader[UUID, m.Run | None]:
+        """The latest run of an AREA, by the AREA's id."""
+
+        async def load(ids: list[UUID]) -> list[m.Run | None]:
+            newest = (
+                select(m.Run.id)
+                .where(m.Run.area_id == m.Area.id)
+                .order_by(m.Run.id.desc())
+                .limit(1)
+                .correlate(m.Area)
+                .scalar_subquery()
+            )
+            wanted = select(newest).where(m.Area.id.in_(ids), m.Area.user_id == self._user_id)
+            rows = await self._all(select(m.Run).where(m.Run.id.in_(wanted)))
+            found = {row.area_id: row for row in rows}
+            return [found.get(key) for key in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def steps(self) -> DataLoader[UUID, list[m.RunStep]]:
+        """The steps of a run in their order, by the run's id."""
+
+        async def load(ids: list[UUID]) -> list[list[m.RunStep]]:
+            own = select(m.Run.id).where(m.Run.id.in_(ids), m.Run.user_id == self._user_id)
+            statement = select(m.RunStep).where(m.RunStep.run_id.in_(own)).order_by(m.RunStep.position)
+            found: dict[UUID, list[m.RunStep]] = {key: [] for key in ids}
+            for row in await self._all(statement):
+                found[row.run_id].append(row)
+            return [found[key] for key in ids]
+
+        return DataLoader(load)
+
+    async def area_page(self, asked: Window[UUID], search: str | None = None) -> Page[m.Area]:
+        """The caller's AREAs, newest first; ``search`` looks into the name."""
+        statement = select(m.Area).where(m.Area.user_id == self._user_id, m.Area.deleted_at.is_(None))
+        if search:
+            statement = statement.where(m.Area.name.icontains(search, autoescape=True))
+        return await self._page(statement, m.Area.id, asked)
+
+    async def version_page(self, area_id: UUID, asked: Window[UUID]) -> Page[m.AreaVersion]:
+        """An AREA's versions, newest first."""
+        statement = select(m.AreaVersion).where(m.AreaVersion.area_id == area_id, self._own_version())
+        return await self._page(statement, m.AreaVersion.id, asked)
+
+    async def run_page(self, asked: Window[UUID], wanted: RunConditions) -> Page[m.Run]:
+        """The caller's runs, newest first."""
+        statement = select(m.Run).where(m.Run.user_id == self._user_id)
+        if wanted.area_id is not None:
+            statement = statement.where(m.Run.area_id == wanted.area_id)
+        if wanted.statuses:
+            statement = statement.where(m.Run.status.in_(wanted.statuses))
+        if wanted.is_test is not None:
+            statement = statement.where(m.Run.is_test.is_(wanted.is_test))
+        return await self._page(statement, m.Run.id, asked)
+
+    async def delivery_page(
+        self, asked: Window[UUID], area_id: UUID | None = None, outcomes: Sequence[str] = ()
+    ) -> Page[m.Delivery]:
+        """What became of the events meant for the caller's AREAs, newest first."""
+        statement = select(m.Delivery).where(m.Delivery.user_id == self._user_id)
+        if area_id is not None:
+            statement = statement.where(m.Delivery.area_id == area_id)
+        if outcomes:
+            statement = statement.where(m.Delivery.outcome.in_(outcomes))
+        return await self._page(statement, m.Delivery.id, asked)
+
+    async def account_page(self, asked: Window[UUID], service: str | None = None) -> Page[m.ConnectedAccount]:
+        """The caller's connected accounts, newest first."""
+        statement = select(m.ConnectedAccount).where(m.ConnectedAccount.user_id == self._user_id)
+        if service is not None:
+            statement = statement.where(m.ConnectedAccount.service == service)
+        return await self._page(statement, m.ConnectedAccount.id, asked)
+
+    async def log_page(self, run: m.Run, asked: Window[int], min_level: str) -> Page[m.RunEvent]:
+        """A run's lines, oldest first."""
+        # The day lets Postgres leave out the partitions from before the run.
+        day = run.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        statement = select(m.RunEvent).where(
+            m.RunEvent.run_id == run.id, m.RunEvent.user_id == self._user_id, m.RunEvent.day >= day
+        )
+        if min_level != _LEVELS[0]:
+            statement = statement.where(m.RunEvent.level.in_(_LEVELS[_LEVELS.index(min_level) :]))
+        return await self._page(statement, m.RunEvent.seq, asked, is_newest_first=False)
+
+    def _own_version(self) -> ColumnElement[bool]:
+        own = select(m.Area.id).where(m.Area.id == m.AreaVersion.area_id, m.Area.user_id == self._user_id)
+        return own.exists()
+
+    def _by_id(
+        self, model: type[RowT], key: InstrumentedAttribute[UUID], own: ColumnElement[bool]
+    ) -> DataLoader[UUID, RowT | None]:
+        async def load(ids: list[UUID]) -> list[RowT | None]:
+            if self._user_id is None:
+                return [None] * len(ids)
+            rows = await self._all(select(model).where(key.in_(ids), own))
+            found = {getattr(row, key.key): row for row in rows}
+            return [found.get(wanted) for wanted in ids]
+
+        return DataLoader(load)
+
+    async def _page(
+        self,
+        statement: Select[tuple[RowT]],
+        key: InstrumentedAttribute[Any],
+        asked: Window[KeyT],
+        *,
+        is_newest_first: bool = True,
+    ) -> Page[RowT]:
+        later: Callable[[object], ColumnElement[bool]] = key.__lt__ if is_newest_first else key.__gt__
+        earlier: Callable[[object], ColumnElement[bool]] = key.__gt__ if is_newest_first else key.__lt__
+        if asked.after is not None:
+            statement = statement.where(later(asked.after))
+        if asked.before is not None:
+            statement = statement.where(earlier(asked.before))
+        is_falling = is_newest_first != asked.is_backward
+        statement = statement.order_by(key.desc() if is_falling else key.asc()).limit(asked.limit + 1)
+        return cut(await self._all(statement), asked)
+
+    async def _all(self, statement: Select[tuple[RowT]]) -> Sequence[RowT]:
+        async with self._db.sessions() as session:
+            return (await session.scalars(statement)).all()

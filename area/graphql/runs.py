@@ -1,0 +1,280 @@
+"""Runs, their steps and their log; events, and what became of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, cast
+from uuid import UUID
+
+import strawberry
+from strawberry import field
+from strawberry.scalars import JSON
+
+from area.core.ids import to_global
+from area.db import models as m
+from area.engine.feed import LogLine
+from area.graphql.catalogue import ReactionDefinition
+from area.graphql.context import Info
+from area.graphql.enums import DeliveryOutcome, LogKind, LogLevel, RunCause, RunStatus, StepEffect, StepStatus
+from area.graphql.nodes import Node, find, finds
+from area.graphql.pages import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    by_number,
+    connection,
+    to_cursor,
+    window,
+)
+
+if TYPE_CHECKING:
+    from area.graphql.areas import Area
+
+LazyArea = Annotated["Area", strawberry.lazy("area.graphql.areas")]
+
+
+@strawberry.type(description="Why a run or a step failed.")
+class RunFailure:
+    """Why a run or a step failed."""
+
+    code: str = field(description="Stable code, such as REJECTED.")
+    message: str = field(description="What happened, and what to do next.")
+    step: str | None = field(description="The step that failed, where one did.")
+
+    @classmethod
+    def of(cls, error: dict[str, Any] | None) -> RunFailure | None:
+        """The failure that the engine stored."""
+        if error is None:
+            return None
+        return cls(
+            code=str(error.get("code", "FAILED")), message=str(error.get("message", "")), step=error.get("step")
+        )
+
+
+@strawberry.type(description="One thing that happened at an action's source.")
+class Event:
+    """One thing that happened at an action's source."""
+
+    id: strawberry.ID = field(description="Opaque and stable.")
+    payload: JSON = field(description="What the action gave: {{ event }} in templates.")
+    occurred_at: datetime | None = field(description="When it happened, where the provider says.")
+    received_at: datetime = field(description="When the platform learned of it.")
+
+    @classmethod
+    def of(cls, row: m.Event) -> Event:
+        """The event in this row."""
+        return cls(
+            id=strawberry.ID(to_global("Event", row.id)),
+            payload=row.payload,
+            occurred_at=row.occurred_at,
+            received_at=row.received_at,
+        )
+
+
+@strawberry.type(description="One reaction of a run.")
+class RunStep:
+    """One reaction of a run."""
+
+    id: strawberry.ID = field(description="Opaque and stable.")
+    key: str = field(description="The step's name in its AREA.")
+    reaction: str = field(description="The reaction's key in the catalogue.")
+    status: StepStatus = field(description="Where the step is in its life.")
+    attempt: int = field(description="How many attempts were begun.")
+    input: JSON | None = field(description="What the reaction was given, templates filled in.")
+    output: JSON | None = field(description="What it returned.")
+    effect: StepEffect = field(description="What is known of its effect on the outside world.")
+    failure: RunFailure | None = field(description="Why it failed.")
+    due_at: datetime | None = field(description="When a waiting step goes on.")
+    started_at: datetime | None = field(description="When its first attempt began.")
+    finished_at: datetime | None = field(description="When it reached its final state.")
+
+    @field(description="The reaction in the catalogue; null when it is not there any more.")
+    def definition(self, info: Info) -> ReactionDefinition | None:
+        """The reaction in the catalogue."""
+        found = info.context.platform.registry.reactions.get(self.reaction)
+        return ReactionDefinition.of(found) if found else None
+
+    @classmethod
+    def of(cls, row: m.RunStep) -> RunStep:
+        """The step in this row."""
+        return cls(
+            id=strawberry.ID(to_global("RunStep", f"{row.run_id}.{row.position}")),
+            key=row.key,
+            reaction=row.reaction,
+            status=StepStatus[row.status.upper()],
+            attempt=row.attempt,
+            input=row.input,
+            output=row.output,
+            effect=StepEffect[row.effect.upper()],
+            failure=RunFailure.of(row.error),
+            due_at=row.due_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+        )
+
+
+@strawberry.type(description="One line of a run's story.")
+class LogEntry:
+    """One line of a run's story."""
+
+    id: strawberry.ID = field(description="Opaque and stable.")
+    seq: int = field(description="Its place in the run: 1, 2, 3, with no gap.")
+    cursor: str = field(description="Pass it as `after` to go on from here.")
+    at: datetime = field(description="When it was written.")
+    level: LogLevel = field(description="How much it matters.")
+    kind: LogKind = field(description="What it tells.")
+    step: str | None = field(description="The key of the step it is about.")
+    message: str = field(description="The line.")
+    data: JSON | None = field(description="Details, such as a step's input or output.")
+
+    @classmethod
+    def of(cls, line: LogLine | m.RunEvent) -> LogEntry:
+        """The entry in this line."""
+        return cls(
+            id=strawberry.ID(to_global("LogEntry", f"{line.run_id}.{line.seq}")),
+            seq=line.seq,
+            cursor=to_cursor(line.seq),
+            at=line.at,
+            level=LogLevel[line.level.upper()],
+            kind=LogKind[line.kind.upper()],
+            step=line.step,
+            message=line.message,
+            data=cast(JSON | None, line.data),
+        )
+
+
+@strawberry.type(description="One AREA executed for one event.")
+class Run(Node):
+    """One AREA executed for one event."""
+
+    row: strawberry.Private[m.Run]
+    status: RunStatus = field(description="Where the run is in its life.")
+    cause: RunCause = field(description="Why it exists.")
+    is_test: bool = field(description="Whether its owner was trying the AREA out.")
+    failure: RunFailure | None = field(description="Why it failed.")
+    created_at: datetime = field(description="When it was queued.")
+    started_at: datetime | None = field(description="When a worker began it.")
+    finished_at: datetime | None = field(description="When it reached its final state.")
+    due_at: datetime | None = field(description="When a waiting run goes on.")
+
+    @field(description="Milliseconds from start to finish; null until it has finished.")
+    def duration_ms(self) -> int | None:
+        """Milliseconds from start to finish."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return int((self.finished_at - self.started_at).total_seconds() * 1000)
+
+    @field(description="The AREA; null when it was deleted.")
+    async def area(self, info: Info) -> LazyArea | None:
+        """The AREA."""
+        return cast("Area | None", await find(info, "Area", self.row.area_id))
+
+    @field(description="The version of the AREA that it executes.")
+    async def area_version(self, info: Info) -> int | None:
+        """The version of the AREA that it executes."""
+        found = await info.context.loaders.versions.load(self.row.area_version_id)
+        return found.version if found else None
+
+    @field(description="What started it; null when it was not an event, or the event is no longer kept.")
+    async def event(self, info: Info) -> Event | None:
+        """What started it."""
+        return await event_of(info, self.row.event_id)
+
+    @field(description="The steps, in their order.")
+    async def steps(self, info: Info) -> list[RunStep]:
+        """The steps, in their order."""
+        return [RunStep.of(row) for row in await info.context.loaders.steps.load(self.row.id)]
+
+    @field(description="The run that this one repeats.")
+    async def replay_of(self, info: Info) -> Run | None:
+        """The run that this one repeats."""
+        return cast(Run | None, await find(info, "Run", self.row.replay_of))
+
+    @field(description="What happened in the run, oldest first.")
+    async def log(
+        self,
+        info: Info,
+        min_level: Annotated[
+            LogLevel, strawberry.argument(description="Leave out what matters less.")
+        ] = LogLevel.DEBUG,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LogEntry]:
+        """What happened in the run, oldest first."""
+        asked = window(by_number, first, after, last, before)
+        page = await info.context.loaders.log_page(self.row, asked, min_level.value)
+        return connection(page, LogEntry.of, lambda row: row.seq)
+
+    @classmethod
+    def of(cls, row: m.Run) -> Run:
+        """The run in this row."""
+        return cls(
+            id=strawberry.ID(to_global("Run", row.id)),
+            row=row,
+            status=RunStatus[row.status.upper()],
+            cause=RunCause[row.cause.upper()],
+            is_test=row.is_test,
+            failure=RunFailure.of(row.error),
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            due_at=row.due_at,
+        )
+
+
+@strawberry.type(description="What became of an event for an AREA: the answer to 'why did it not run?'.")
+class Delivery(Node):
+    """What became of an event for an AREA."""
+
+    row: strawberry.Private[m.Delivery]
+    outcome: DeliveryOutcome = field(description="What became of the event.")
+    reason: str = field(description="Why; may be empty.")
+    created_at: datetime = field(description="When it was decided.")
+
+    @field(description="The AREA; null when it was deleted.")
+    async def area(self, info: Info) -> LazyArea | None:
+        """The AREA."""
+        return cast("Area | None", await find(info, "Area", self.row.area_id))
+
+    @field(description="The event; null when it is no longer kept.")
+    async def event(self, info: Info) -> Event | None:
+        """The event."""
+        return await event_of(info, self.row.event_id)
+
+    @field(description="The run that it started.")
+    async def run(self, info: Info) -> Run | None:
+        """The run that it started."""
+        return cast(Run | None, await find(info, "Run", self.row.run_id))
+
+    @classmethod
+    def of(cls, row: m.Delivery) -> Delivery:
+        """The delivery in this row."""
+        return cls(
+            id=strawberry.ID(to_global("Delivery", row.id)),
+            row=row,
+            outcome=DeliveryOutcome[row.outcome.upper()],
+            reason=row.reason,
+            created_at=row.created_at,
+        )
+
+
+@finds("Run")
+async def _run(info: Info, key: str) -> Run | None:
+    row = await info.context.loaders.runs.load(UUID(key))
+    return Run.of(row) if row else None
+
+
+@finds("Delivery")
+async def _delivery(info: Info, key: str) -> Delivery | None:
+    row = await info.context.loaders.deliveries.load(UUID(key))
+    return Delivery.of(row) if row else None
+
+
+async def event_of(info: Info, event_id: UUID | None) -> Event | None:
+    """The event with this id, when the caller may see it."""
+    row = await info.context.loaders.events.load(event_id) if event_id else None
+    return Event.of(row) if row else None

@@ -1,0 +1,75 @@
+"""From a provider's HTTP answer, or its absence, to what the engine must do."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from area.core.http import EgressRefused, ResponseTooLarge
+from area.nodes.sdk.errors import NodeError, Reconnect, Rejected, Throttled, Unavailable, Unknown
+
+SNIPPET = 300
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+REFUSED = (EgressRefused, ResponseTooLarge, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects)
+
+
+def map_response(response: httpx.Response, *, authorised: bool = False) -> None:
+    """Raise what a failing status means; a body that was read is quoted.
+
+    ``authorised`` says that the request carried an account's consent, so that a 401 means Reconnect.
+    """
+    status = response.status_code
+    if status < 400:
+        return
+    said = f"{response.request.url.host} answered {status} {response.reason_phrase}".rstrip() + _snippet(response)
+    if status == 429:
+        raise Throttled(said, retry_after=retry_after(response))
+    if status == 408 or status >= 500:
+        raise Unavailable(said)
+    if status == 401 and authorised:
+        raise Reconnect(f"{said}. Connect the account again.")
+    raise Rejected(said, code=f"HTTP_{status}")
+
+
+def response_hook(*, authorised: bool) -> Callable[[httpx.Response], Awaitable[None]]:
+    """``map_response`` as an httpx response hook, which reads a failing body first so that it can be quoted."""
+
+    async def hook(response: httpx.Response) -> None:
+        if response.status_code >= 400:
+            with suppress(ResponseTooLarge, httpx.TransportError):
+                await response.aread()
+            map_response(response, authorised=authorised)
+
+    return hook
+
+
+def map_transport_error(error: Exception) -> NodeError:
+    """What a request that got no answer means: never sent, refused here, or unknown."""
+    if isinstance(error, REFUSED):
+        return Rejected(str(error), code=getattr(error, "code", None))
+    reason = str(error) or type(error).__name__
+    if isinstance(error, NEVER_SENT):
+        return Unavailable(f"Could not connect: {reason}")
+    return Unknown(f"No complete answer came back, so the call may have happened: {reason}")
+
+
+def retry_after(response: httpx.Response, default: float = 30.0) -> float:
+    """Seconds to wait by the Retry-After header, which holds seconds or an HTTP date (RFC 9110, 10.2.3)."""
+    given = response.headers.get("retry-after", "").strip()
+    if given.isascii() and given.isdigit():
+        return float(given[:9])
+    try:
+        wait = (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return default
+    return max(wait, 0.0)
+
+
+def _snippet(response: httpx.Response) -> str:
+    try:
+        text = " ".join(response.text[: SNIPPET * 4].split())[:SNIPPET]
+    except httpx.ResponseNotRead:
+        return ""
+    return f": {text}" if text else ""

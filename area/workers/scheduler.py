@@ -1,0 +1,67 @@
+"""A scheduler process: looks at due hooks, rings for forgotten runs, keeps the tables in shape. Any number may run."""
+
+import asyncio
+import gc
+import random
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from area.core import log
+from area.core.settings import Settings
+from area.engine import housekeeping, polling, statements
+from area.engine.platform import Platform, open_platform
+from area.workers.lifecycle import cancel, stop_signal
+
+logger = log.get(__name__)
+
+TICK = 0.25
+STALE_AT_ONCE = 2_000
+
+
+async def run_scheduler(settings: Settings) -> None:
+    """Schedule until SIGTERM or SIGINT."""
+    platform = await open_platform(settings)
+
+    async def tidy() -> None:
+        await housekeeping.sync_services(platform)
+        await housekeeping.keep_partitions(platform.db.pool, settings.retention_days)
+
+    async def look() -> None:
+        found = polling.AT_ONCE
+        while found >= polling.AT_ONCE:
+            found = await polling.tick(platform)
+
+    await tidy()
+    tasks = [
+        asyncio.create_task(_forever(look, TICK)),
+        asyncio.create_task(_forever(lambda: ring_stale(platform), 1.0)),
+        asyncio.create_task(_forever(tidy, 1800.0)),
+    ]
+    gc.freeze()
+    try:
+        await stop_signal()
+    finally:
+        await cancel(tasks)
+        await platform.close()
+
+
+async def ring_stale(platform: Platform) -> int:
+    """Ring again for what waits and should not: forgotten by Redis, due again, or left by a dead worker."""
+    rows = await platform.db.pool.fetch(statements.STALE, STALE_AT_ONCE)
+    ids = [row["id"] for row in rows]
+    if ids:
+        await platform.db.pool.execute("UPDATE runs SET rung_at = now() WHERE id = ANY($1::uuid[])", ids)
+        platform.doorbell.ring(ids)
+    return len(ids)
+
+
+async def _forever(work: Callable[[], Awaitable[object]], seconds: float) -> None:
+    while True:
+        try:
+            await work()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            logger.warning("scheduler.postgres_away", error=repr(error))
+            await asyncio.sleep(1)
+        # Replicas do not march in step.
+        await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311

@@ -1,0 +1,63 @@
+"""A worker process: SAQ brings the names of waiting runs, the executor takes them through their steps."""
+
+import asyncio
+import gc
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from saq import Worker
+
+from area.core.settings import Settings
+from area.engine.doorbell import RUNS_PER_JOB
+from area.engine.executor import Executor
+from area.engine.platform import open_platform
+from area.workers.lifecycle import cancel, stop_signal
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then finish or hand back what is under way."""
+    platform = await open_platform(settings)
+    executor = platform.executor()
+    queue = platform.doorbell.queue
+    worker = Worker(
+        queue,
+        functions=[("run_batch", _run_batch)],
+        concurrency=max(4, settings.worker_concurrency // RUNS_PER_JOB * 2),
+        startup=_startup(executor),
+        dequeue_timeout=5,
+    )
+    worker.SIGNALS = []  # the process has one place that listens to signals, below
+    tasks = [
+        asyncio.create_task(_supervised(worker)),
+        asyncio.create_task(executor.keep_leases()),
+        asyncio.create_task(executor.sweep()),
+    ]
+    gc.freeze()
+    try:
+        await stop_signal()
+        await executor.stop()
+    finally:
+        with suppress(Exception):
+            await asyncio.wait_for(worker.stop(), 5)
+        await cancel(tasks)
+        await platform.close()
+
+
+def _startup(executor: Executor) -> Any:
+    async def startup(context: Any) -> None:
+        context["executor"] = executor
+
+    return startup
+
+
+async def _run_batch(context: Any, *, runs: list[str]) -> None:
+    await context["executor"].execute([UUID(run) for run in runs])
+
+
+async def _supervised(worker: Any) -> None:
+    """SAQ's loop, begun again whenever Redis breaks it: meanwhile the sweeper works from Postgres."""
+    while True:
+        with suppress(Exception):
+            await worker.start()
+        await asyncio.sleep(1)
