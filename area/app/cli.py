@@ -75,7 +75,9 @@ def migrate() -> None:
 
 @cli.command()
 def schema(
-    check: Annotated[bool, typer.Option("--check", help="Compare with schema.graphql; exit 1 on a difference.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with schema.graphql; exit 1 on a difference.")
+    ] = False,
 ) -> None:
     """Print the GraphQL schema."""
     text = sdl().strip() + "\n"
@@ -94,7 +96,7 @@ def services() -> None:
     for service in load().services.values():
         for kind, components in (("action", service.actions), ("reaction", service.reactions)):
             for component in components.values():
-                table.add_row(service.name, f"{component.key} [dim]{kind}[/dim]", component.title)
+                table.add_row(service.name, f"{component.key} [dim]{kind}[/dim]", component.name)
     out.print(table)
 
 

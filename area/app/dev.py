@@ -142,7 +142,9 @@ def require_free(host: str, port: int) -> None:
                     f"Port {port} is in use by another program; stop it, or take another port: "
                     f"AREA_PORT={port + 1} make dev."
                 ) from None
-            raise EmbeddedError(f"Cannot listen on {host}:{port} ({error.strerror}); set AREA_HOST and AREA_PORT.") from None
+            raise EmbeddedError(
+                f"Cannot listen on {host}:{port} ({error.strerror}); set AREA_HOST and AREA_PORT."
+            ) from None
 
 
 def secret_key(data_dir: Path) -> str:

@@ -31,9 +31,7 @@ async def examine() -> list[Finding]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return [
-            Finding("settings", "a setting is missing or wrong", line) for line in str(error).splitlines()
-        ]
+        return [Finding("settings", "a setting is missing or wrong", line) for line in str(error).splitlines()]
     return [Finding("settings", "complete"), *_advice(settings), *await _postgres(settings), await _redis(settings)]
 
 
@@ -41,7 +39,9 @@ def _advice(settings: Settings) -> list[Finding]:
     local = settings.public_url.startswith(("http://127.0.0.1", "http://localhost"))
     found = []
     if settings.dev:
-        found.append(Finding("AREA_DEV", "on", "Unset AREA_DEV in production: it lets anybody sign in as the demo user."))
+        found.append(
+            Finding("AREA_DEV", "on", "Unset AREA_DEV in production: it lets anybody sign in as the demo user.")
+        )
     if local and not settings.dev:
         found.append(
             Finding(
@@ -55,9 +55,7 @@ def _advice(settings: Settings) -> list[Finding]:
 
 async def _postgres(settings: Settings) -> list[Finding]:
     try:
-        connection = await asyncpg.connect(
-            plain_url(settings.database_url.get_secret_value()), timeout=CONNECT_SECONDS
-        )
+        connection = await asyncpg.connect(plain_url(settings.database_url.get_secret_value()), timeout=CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         mend = "Check that Postgres runs and that AREA_DATABASE_URL names its host, port, user and password."
         return [Finding("Postgres", _reason(error), mend)]
@@ -70,7 +68,9 @@ async def _postgres(settings: Settings) -> list[Finding]:
         stale = "" if at == migrate.head() else "Run `area migrate`."
         found.append(Finding("migrations", f"at {at or 'nothing'}, newest is {migrate.head()}", stale))
         skew = abs(await connection.fetchval("SELECT clock_timestamp()") - now())
-        late = "Synchronise this machine's clock (NTP): leases and schedules compare both." if skew > ALLOWED_SKEW else ""
+        late = (
+            "Synchronise this machine's clock (NTP): leases and schedules compare both." if skew > ALLOWED_SKEW else ""
+        )
         found.append(Finding("clock", f"{skew.total_seconds():.2f} s away from the database's", late))
         return found
     finally:
@@ -85,7 +85,9 @@ async def _redis(settings: Settings) -> Finding:
         info = await client.info("server")
         return Finding("Redis", f"version {info['redis_version']}")
     except (OSError, RedisError) as error:
-        return Finding("Redis", _reason(error), "Check that Redis runs and that AREA_REDIS_URL names its host and port.")
+        return Finding(
+            "Redis", _reason(error), "Check that Redis runs and that AREA_REDIS_URL names its host and port."
+        )
     finally:
         await client.aclose()
 

@@ -42,7 +42,7 @@ class Server:
         if self.before is not None:
             self.before()
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - words of our own
                 self.command,
                 cwd=self.log.parent if self.user is None else "/",
                 stdin=subprocess.DEVNULL,

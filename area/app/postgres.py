@@ -84,7 +84,7 @@ def make_data(binaries: Path, data: Path, user: int | None) -> None:
     for leftover in data.iterdir():  # an initdb that was cut off
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     words = [str(binaries / "initdb"), "-D", str(data), "-U", "area", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - words of our own
         words, capture_output=True, text=True, check=False, cwd="/", user=user, group=group_of(user)
     )
     if done.returncode:
@@ -111,12 +111,12 @@ def clear_stale(data: Path, sockets: Path) -> None:
 def is_ready(binaries: Path, sockets: Path) -> bool:
     """Whether the server takes connections."""
     words = [str(binaries / "pg_isready"), "-q", "-h", str(sockets), "-d", "postgres", "-U", "area"]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0  # noqa: S603 - words of our own
 
 
 def make_database(binaries: Path, sockets: Path) -> None:
     """Make the database ``area``, unless it is there. Raises: EmbeddedError."""
     words = [str(binaries / "createdb"), "-h", str(sockets), "-U", "area", "-w", "area"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - words of our own
     if done.returncode and "already exists" not in done.stderr:
         raise EmbeddedError(f"The database could not be made: {done.stderr.strip()[-300:]}")

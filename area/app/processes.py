@@ -59,6 +59,6 @@ def is_running_postgres(pid: int, data: Path) -> bool:
         except OSError:
             return False
     else:
-        shown = subprocess.run(["ps", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False)  # noqa: S607
+        shown = subprocess.run(["ps", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False)  # noqa: S603, S607
         words = shown.stdout.split()
     return any("postgres" in word for word in words[:1]) and str(data) in words

@@ -48,8 +48,7 @@ def drafts(public_url: str) -> list[AreaDraft]:
                     {
                         "method": "POST",
                         "url": f"{public_url}/demo/echo",
-                        "headers": {"content-type": "application/json"},
-                        "body": '{"hello":"{{ trigger.body.name }}"}',
+                        "body": {"hello": "{{ trigger.body.name }}"},
                     },
                     key="echo",
                 ),

@@ -33,7 +33,7 @@ class Child:
     def start(self, environ: Mapping[str, str]) -> None:
         """Start it."""
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - words of our own
             [sys.executable, "-m", "area.app.cli", self.command],
             stdin=subprocess.DEVNULL,
             env=dict(environ),

@@ -1,7 +1,7 @@
 """What goes wrong when somebody asks to be let in."""
 
 
-class Unauthenticated(Exception):  # noqa: N818 - named for what the caller is
+class Unauthenticated(Exception):
     """The token is missing where one is needed, or is not valid; ``message`` says what to do."""
 
     def __init__(self, message: str) -> None:

@@ -1,17 +1,15 @@
 """What the platform gives a node for one call: an HTTP client, a log, a clock, a stable key."""
 
-import asyncio
 import os
-import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 
+import aiohttp
 import httpx
 
 from area.core.clock import now
-from area.core.http import Egress, make_client
+from area.core.http import Egress, make_client, make_session
 from area.core.settings import service_settings
 from area.nodes import sdk
 
@@ -23,6 +21,7 @@ class Clients:
 
     def __init__(self, egress: Egress) -> None:
         self.egress = egress
+        self._session: aiohttp.ClientSession | None = None
         self._made: dict[str, httpx.AsyncClient] = {}
         self._settings: dict[str, dict[str, str]] = {}
 
@@ -30,12 +29,13 @@ class Clients:
         """The client of a service."""
         client = self._made.get(service.key)
         if client is None:
-            client = make_client(self.egress)
+            self._session = self._session or make_session(self.egress)
+            client = make_client(self.egress, session=self._session)
             base = self.settings(service.key).get("base_url", service.base_url)
             if base:
                 client.base_url = httpx.URL(base)
             if service.raise_for_status:
-                client.event_hooks = {"response": [_mapped(service)]}
+                client.event_hooks = {"response": [sdk.response_hook(authorised=service.auth is not None)]}
             self._made[service.key] = client
         return client
 
@@ -49,15 +49,8 @@ class Clients:
         """Close every connection."""
         for client in self._made.values():
             await client.aclose()
-
-
-def _mapped(service: sdk.Service) -> Callable[[httpx.Response], Any]:
-    async def check(response: httpx.Response) -> None:
-        if response.is_error:
-            await response.aread()
-        sdk.map_response(response)
-
-    return check
+        if self._session:
+            await self._session.close()
 
 
 class NodeContext:
@@ -102,6 +95,4 @@ class NodeContext:
 
     async def egress_check(self, host: str, port: int) -> None:
         """Raise EgressRefused when any address of ``host`` is private and not allowed."""
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for *_, address in found:
-            self._clients.egress.check_address(ip_address(address[0]))
+        await self._clients.egress.check_host(host, port)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from area.core import log, metrics
 from area.core.clock import now
-from area.core.http import EgressRefused
+from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.engine.context import Clients, NodeContext
 from area.engine.execution import Execution, cut_json
@@ -163,6 +163,10 @@ class Steps:
                 self._fail(run, step, state, _error(error.code, error.message))
             case EgressRefused():
                 self._fail(run, step, state, _error("EGRESS_REFUSED", str(error)))
+            case ResponseTooLarge():
+                self._fail(run, step, state, _error("RESPONSE_TOO_LARGE", str(error)))
+            case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+                self._fail(run, step, state, _error("INVALID_INPUT", f"The address cannot be called: {error}"))
             case ValidationError():
                 message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
                 self._fail(run, step, state, _error("BAD_OUTPUT", message))

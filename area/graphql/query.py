@@ -41,7 +41,9 @@ class Query:
 
     @field(description="The thing with this id; null when there is none, or it is not yours.")
     async def node(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]  # noqa: A002
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002
     ) -> Node | None:
         """The thing with this id."""
         found: Node | None = await find_by_id(info, id)

@@ -48,9 +48,7 @@ class RunFailure:
         """The failure that the engine stored."""
         if error is None:
             return None
-        return cls(
-            code=str(error.get("code", "FAILED")), message=str(error.get("message", "")), step=error.get("step")
-        )
+        return cls(code=str(error.get("code", "FAILED")), message=str(error.get("message", "")), step=error.get("step"))
 
 
 @strawberry.type(description="One thing that happened at an action's source.")
@@ -137,7 +135,7 @@ class LogEntry:
             seq=line.seq,
             cursor=to_cursor(line.seq),
             at=line.at,
-            level=LogLevel[line.level.upper()],
+            level=level_of(line.level),
             kind=LogKind[line.kind.upper()],
             step=line.step,
             message=line.message,
@@ -278,3 +276,8 @@ async def event_of(info: Info, event_id: UUID | None) -> Event | None:
     """The event with this id, when the caller may see it."""
     row = await info.context.loaders.events.load(event_id) if event_id else None
     return Event.of(row) if row else None
+
+
+def level_of(stored: str) -> LogLevel:
+    """The level of a stored line; a reaction may have written any word."""
+    return LogLevel.__members__.get(stored.upper(), LogLevel.INFO)

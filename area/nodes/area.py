@@ -3,9 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from area.core.ids import uuid_of
 from area.nodes import sdk
 
 service = sdk.Service(key="area", name="AREA", description="Reacts to what the platform itself does.")
@@ -28,6 +30,17 @@ class Which(sdk.Inputs):
         examples=["0198c9a5-7b1e-7c3a-9f00-5a1c2b3d4e5f"],
         json_schema_extra={"widget": "area"},
     )
+
+    @field_validator("area_id")
+    @classmethod
+    def _row_id(cls, value: str | None) -> str | None:
+        """The API shows opaque ids; events carry the row's own."""
+        if value is None:
+            return None
+        try:
+            return str(uuid_of(value, "Area") or UUID(value))
+        except ValueError:
+            raise ValueError(f"{value[:60]!r} is not the id of an AREA") from None
 
 
 class Finished(sdk.Outputs):

@@ -22,6 +22,7 @@ service = sdk.Service(key="email", name="Email", description="Sends mail, and re
 
 ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
 PER_POLL = 50
+MAX_MAIL = 1 << 20
 SMTP_EXAMPLE = "smtp://user:password@smtp.example.com:587"
 IMAP_EXAMPLE = "imaps://user:password@imap.example.com:993"
 
@@ -136,13 +137,14 @@ async def send(ctx: sdk.Context, letter: Letter) -> Sent:
 async def received(ctx: sdk.Context, where: Mailbox) -> sdk.Page[Mail]:
     """Fires for each mail that arrives in a mailbox. Mails stay unread."""
     async with _imap(_server(ctx, "imap_url", IMAP_EXAMPLE)) as imap:
-        lines = _ok(await imap.select(f'"{where.mailbox}"'), f"open {where.mailbox}")
+        lines = _ok(await imap.select(_quoted(where.mailbox)), f"open {where.mailbox}")
         validity = _number(rb"UIDVALIDITY (\d+)", lines) or 0
         known = ctx.cursor or {}
         if known.get("uidvalidity") != validity:  # first poll, or the server renumbered: only remember where we are
             return sdk.Page([], {"uidvalidity": validity, "uid": await _last_uid(imap, lines)})
-        uids = await _uids_after(imap, known["uid"])
-        mails = [await _fetch(imap, uid, f"{where.mailbox}/{validity}/{uid}") for uid in uids]
+        sizes = await _sizes_after(imap, known["uid"])
+        uids = sorted(sizes)[:PER_POLL]
+        mails = [await _fetch(imap, uid, sizes[uid], f"{where.mailbox}/{validity}/{uid}") for uid in uids]
     items = [mail for mail in mails if mail is not None and _wanted(mail, where)]
     return sdk.Page(items, {"uidvalidity": validity, "uid": uids[-1] if uids else known["uid"]})
 
@@ -222,7 +224,7 @@ def _ok(response: Any, what: str) -> list[bytes]:
     if response.result != "OK":
         said = b" ".join(bytes(line) for line in response.lines).decode(errors="replace")
         raise sdk.Rejected(f"The mail server would not {what}: {said}", code="IMAP_REFUSED")
-    return [bytes(line) for line in response.lines]
+    return list(response.lines)
 
 
 def _number(pattern: bytes, lines: list[bytes]) -> int | None:
@@ -230,10 +232,18 @@ def _number(pattern: bytes, lines: list[bytes]) -> int | None:
     return int(found[1]) if found else None
 
 
-async def _uids_after(imap: Any, last: int) -> list[int]:
-    lines = _ok(await imap.uid("fetch", f"{last + 1}:*", "(UID)"), "list the mails")
-    found = {int(uid) for uid in re.findall(rb"FETCH \(.*?UID (\d+)", b"\n".join(lines))}
-    return sorted(uid for uid in found if uid > last)[:PER_POLL]  # "n:*" always names the last mail too
+def _quoted(mailbox: str) -> str:
+    return mailbox if re.fullmatch(r"[\w./-]+", mailbox) else f'"{mailbox}"'
+
+
+async def _sizes_after(imap: Any, last: int) -> dict[int, int]:
+    """UID and size in bytes of the mails after ``last``."""
+    sizes = {}
+    for line in _ok(await imap.uid("fetch", f"{last + 1}:*", "(UID RFC822.SIZE)"), "list the mails"):
+        uid = _number(rb"FETCH \(.*?UID (\d+)", [line])
+        if uid is not None and uid > last:  # "n:*" always names the last mail too
+            sizes[uid] = _number(rb"RFC822\.SIZE (\d+)", [line]) or 0
+    return sizes
 
 
 async def _last_uid(imap: Any, lines: list[bytes]) -> int:
@@ -244,11 +254,14 @@ async def _last_uid(imap: Any, lines: list[bytes]) -> int:
     return max((int(word) for word in (found[0] if found else b"").split() if word.isdigit()), default=0)
 
 
-async def _fetch(imap: Any, uid: int, identity: str) -> Mail | None:
-    lines = _ok(await imap.uid("fetch", str(uid), "(BODY.PEEK[])"), "fetch a mail")
-    if len(lines) < 3:  # deleted since the search
+async def _fetch(imap: Any, uid: int, size: int, identity: str) -> Mail | None:
+    """The mail, or its first MiB; None when it is gone by now."""
+    part = f"(BODY.PEEK[]<0.{MAX_MAIL}>)" if size > MAX_MAIL else "(BODY.PEEK[])"
+    lines = _ok(await imap.uid("fetch", str(uid), part), "fetch a mail")
+    content = next((line for line in lines if isinstance(line, bytearray)), None)  # a literal
+    if content is None:
         return None
-    message = message_from_bytes(max(lines, key=len), policy=policy.default)
+    message = message_from_bytes(bytes(content), policy=policy.default)
     text = message.get_body(("plain", "html"))
     sent = getattr(message["Date"], "datetime", None)
     return Mail(

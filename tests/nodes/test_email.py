@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aioimaplib.imap_testing_server import Mail, MockImapServer
+from aioimaplib.imap_testing_server import ImapProtocol, Mail, MockImapServer
 from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import ValidationError
 
@@ -56,7 +57,7 @@ async def test_send_delivers_both_parts(smtp: Smtp, context: MakeContext) -> Non
     assert sent.accepted == ["ada@example.com", "bob@example.com"]
     assert sent.message_id == again.message_id  # the same step of the same run names the same mail
     envelope = postmaster.kept[0]
-    message = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)
+    message = message_from_bytes(envelope.original_content or b"", policy=policy.default)
     assert (envelope.mail_from, envelope.rcpt_tos) == ("area@example.com", ["ada@example.com", "bob@example.com"])
     assert (message["Subject"], message["Message-ID"]) == ("Prêt", sent.message_id)
     assert [part.get_content().strip() for part in message.iter_parts()] == ["plain", "<p>rich</p>"]
@@ -103,7 +104,14 @@ async def test_without_a_server_the_setting_is_named(context: MakeContext) -> No
 @pytest.fixture
 async def imap() -> AsyncIterator[tuple[MockImapServer, dict[str, str]]]:
     mock = MockImapServer()
-    server = await mock.run_server("127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+
+    def connect() -> ImapProtocol:
+        protocol = ImapProtocol(mock._server_state, 0, mock.capabilities, loop)
+        protocol.uidvalidity = 7  # the mock's own changes with each second
+        return protocol
+
+    server = await loop.create_server(connect, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     yield mock, {"imap_url": f"imap://user:pass@127.0.0.1:{port}"}
     server.close()
@@ -136,10 +144,10 @@ async def test_received_starts_from_now_then_gives_each_mail_once(imap: Any, con
 async def test_received_after_renumbering_starts_afresh(imap: Any, context: MakeContext) -> None:
     mock, settings = imap
     mock.receive(mail("x"), imap_user="user", mailbox="INBOX")
-    stale = {"uidvalidity": -1, "uid": 0}
+    stale = {"uidvalidity": 6, "uid": 0}
     page = await email.received.fn(context(settings=settings, cursor=stale), email.Mailbox())
     assert page.items == []
-    assert page.cursor["uidvalidity"] != -1
+    assert page.cursor == {"uidvalidity": 7, "uid": 1}
 
 
 def test_mailbox_name_cannot_carry_a_command() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from area.core.ids import to_global
 from area.nodes import area, flow, sdk, webhook
 from tests.nodes.conftest import NOON, MakeContext
 
@@ -57,26 +58,25 @@ def test_webhook_hands_the_request_on_without_credentials() -> None:
     assert event == webhook.Received(body={"n": 3}, headers={"x-a": "1"}, query={"q": "2"}, method="POST")
 
 
-@pytest.mark.parametrize("prefix", ["", "sha256="])
-def test_webhook_with_a_secret_wants_a_signature(prefix: str) -> None:
-    where = webhook.Hook(secret="s3cret", signature_header="X-My-Sig")
-    signature = prefix + hmac.new(b"s3cret", b"body", hashlib.sha256).hexdigest()
-    good = sdk.WebhookDelivery("POST", {"x-my-sig": signature}, raw=b"body")
-    assert webhook.received.fn(where, good) is not None
-    for bad in (
-        sdk.WebhookDelivery("POST", {"x-my-sig": signature}, raw=b"body!"),
-        sdk.WebhookDelivery("POST", {}, raw=b"body"),
-        sdk.WebhookDelivery("POST", {"x-my-sig": "é"}, raw=b"body"),
-    ):
+def test_webhook_declares_how_it_is_signed() -> None:
+    verify = webhook.received.verify
+    assert verify == sdk.HmacSha256(webhook.Hook().signature_header)
+    signature = "sha256=" + hmac.new(b"s3cret", b"body", hashlib.sha256).hexdigest()
+    header = "x-signature-256"
+    verify.check("s3cret", sdk.WebhookDelivery("POST", {header: signature}, raw=b"body"), NOON)
+    for headers, raw in (({header: signature}, b"body!"), ({}, b"body"), ({header: "é"}, b"body")):
         with pytest.raises(sdk.BadSignature):
-            webhook.received.fn(where, bad)
+            verify.check("s3cret", sdk.WebhookDelivery("POST", headers, raw=raw), NOON)
 
 
 def test_area_events_match_by_status_and_area() -> None:
     failed = area.Finished.model_validate(area.run_failed.sample())
-    mine, other = area.Which(area_id=failed.area_id), area.Which(area_id="another")
+    mine, other = area.Which(area_id=failed.area_id), area.Which(area_id="0198c9a5-0000-7000-8000-000000000000")
     assert area.run_failed.fn(area.Which(), failed)
     assert area.run_failed.fn(mine, failed)
+    assert area.Which(area_id=to_global("Area", failed.area_id)) == mine
+    with pytest.raises(ValidationError, match="is not the id of an AREA"):
+        area.Which(area_id="mine")
     assert not area.run_failed.fn(other, failed)
     assert not area.run_succeeded.fn(mine, failed)
     assert area.run_succeeded.fn(mine, failed.model_copy(update={"status": area.Status.SUCCEEDED}))

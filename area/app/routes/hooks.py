@@ -59,7 +59,8 @@ class Hooks:
             content_type=content_type,
         )
         result = await self._intake.deliver(scope["path"][len(PREFIX) :], delivery)
-        return orjson.dumps({"event": result.event_id, "runs": result.runs, "duplicate": result.duplicate})
+        event = None if result.event_id is None else str(result.event_id)
+        return orjson.dumps({"event": event, "runs": result.runs, "duplicate": result.duplicate})
 
 
 def _explain(error: Exception) -> Problem:

@@ -14,7 +14,6 @@
   - ``Filtered``: the same, and the run's outcome is "filtered".
 """
 
-
 from datetime import datetime
 from typing import ClassVar
 

@@ -1,0 +1,61 @@
+# AREA. `make` lists what can be done; `make dev` runs everything on this machine, with nothing installed but Python.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+.DEFAULT_GOAL := help
+.PHONY: help dev test check lint types imports drift bench migrate schema clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do \
+		printf '  \033[36m%-9s\033[0m %s\n' "$$name" "$$text"; done
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@python=; for candidate in python3.13 python3.12 python3.11 python3; do \
+		if command -v $$candidate >/dev/null 2>&1 && \
+			$$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then \
+		echo 'AREA needs Python 3.11 or newer with its venv module: install python3.11 (on Debian also python3.11-venv), then run make again.' >&2; \
+		exit 1; fi; \
+	if [ -x $(BIN)/python ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then rm -rf $(VENV); fi; \
+	echo "Setting up $(VENV) with $$python: once, about a minute."; \
+	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+dev: $(STAMP) ## Run everything here: API, worker, scheduler, Postgres, Redis
+	@exec $(BIN)/area dev
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/python -m pytest
+
+check: lint types imports drift ## Lint, types, import direction, schema drift
+
+lint: $(STAMP) ## Lint and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+imports: $(STAMP)
+	@$(BIN)/lint-imports
+
+drift: $(STAMP)
+	@$(BIN)/area schema --check
+
+bench: $(STAMP) ## Measure throughput and latency
+	@$(BIN)/python -m benchmarks.run
+
+migrate: $(STAMP) ## Bring the database at AREA_DATABASE_URL to this version
+	@$(BIN)/area migrate
+
+schema: $(STAMP) ## Write schema.graphql from the code
+	@$(BIN)/area schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+clean: ## Remove the virtual environment and caches; data under .area stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

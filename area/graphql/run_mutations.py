@@ -1,0 +1,131 @@
+"""Starting, ending and repeating runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+from uuid import UUID
+
+import strawberry
+from strawberry import field
+from strawberry.scalars import JSON
+
+from area.core.errors import AreaError
+from area.engine import control
+from area.graphql.context import Info
+from area.graphql.errors import user_errors
+from area.graphql.inputs import row_id
+from area.graphql.nodes import find
+from area.graphql.payloads import RunPayload
+from area.graphql.runs import Run
+
+
+@strawberry.input(description="Which AREA to run now.")
+class RunAreaInput:
+    """Which AREA to run now."""
+
+    id: strawberry.ID = field(description="The AREA.")
+    payload: JSON | None = field(
+        default=None, description="What the action would have given; its sample when left out."
+    )
+
+
+@strawberry.input(description="Which AREA to try out.")
+class TestAreaInput:
+    """Which AREA to try out."""
+
+    id: strawberry.ID = field(description="The AREA.")
+    payload: JSON | None = field(
+        default=None, description="What the action would have given; its sample when left out."
+    )
+
+
+@strawberry.input(description="Which run to end.")
+class CancelRunInput:
+    """Which run to end."""
+
+    id: strawberry.ID = field(description="The run.")
+
+
+@strawberry.input(description="Which run to repeat.")
+class ReplayRunInput:
+    """Which run to repeat."""
+
+    id: strawberry.ID = field(description="The run.")
+    from_step: str | None = field(
+        default=None, description="Key of the step to begin from; what earlier steps gave is kept."
+    )
+    use_published: bool = field(
+        default=False, description="Whether to run the version that is published now, not the one that ran then."
+    )
+
+
+@strawberry.type
+class RunMutations:
+    """Starting, ending and repeating runs."""
+
+    @field(description="Run an AREA now; its reactions happen for real.")
+    async def run_area(
+        self,
+        info: Info,
+        input: Annotated[RunAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
+    ) -> RunPayload | None:
+        """Run an AREA now; its reactions happen for real."""
+        user_id = info.context.user_id
+        try:
+            area_id = row_id(input.id, "Area")
+            run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload)
+            return await _answer(info, run_id)
+        except AreaError as error:
+            return RunPayload(errors=user_errors(error))
+
+    @field(description="Run an AREA now and mark the run as a test; its reactions happen for real.")
+    async def test_area(
+        self,
+        info: Info,
+        input: Annotated[TestAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
+    ) -> RunPayload | None:
+        """Run an AREA now and mark the run as a test; its reactions happen for real."""
+        user_id = info.context.user_id
+        try:
+            area_id = row_id(input.id, "Area")
+            run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload, is_test=True)
+            return await _answer(info, run_id)
+        except AreaError as error:
+            return RunPayload(errors=user_errors(error))
+
+    @field(description="End a run: at once when it waits, else after its present step.")
+    async def cancel_run(
+        self,
+        info: Info,
+        input: Annotated[CancelRunInput, strawberry.argument(description="What to do.")],  # noqa: A002
+    ) -> RunPayload | None:
+        """End a run: at once when it waits, else after its present step."""
+        user_id = info.context.user_id
+        try:
+            run_id = row_id(input.id, "Run")
+            await control.cancel_run(info.context.platform, user_id, run_id)
+            return await _answer(info, run_id)
+        except AreaError as error:
+            return RunPayload(errors=user_errors(error))
+
+    @field(description="Repeat a run on the same event.")
+    async def replay_run(
+        self,
+        info: Info,
+        input: Annotated[ReplayRunInput, strawberry.argument(description="What to do.")],  # noqa: A002
+    ) -> RunPayload | None:
+        """Repeat a run on the same event."""
+        user_id = info.context.user_id
+        try:
+            run_id = row_id(input.id, "Run")
+            new_id = await control.replay_run(
+                info.context.platform, user_id, run_id, input.from_step, input.use_published
+            )
+            return await _answer(info, new_id)
+        except AreaError as error:
+            return RunPayload(errors=user_errors(error))
+
+
+async def _answer(info: Info, run_id: UUID) -> RunPayload:
+    info.context.renew()
+    return RunPayload(run=cast(Run | None, await find(info, "Run", run_id)))

@@ -1,0 +1,31 @@
+"""The migrations and the models tell the same schema; the hot statements fit it."""
+
+from alembic import command
+
+from area.core.settings import Settings
+from area.db.migrate import config, is_current
+from area.engine import control, outcomes, statements
+from area.engine.platform import Platform
+
+
+async def test_a_migrated_database_has_no_drift_from_the_models(platform: Platform, settings: Settings) -> None:
+    import asyncio
+
+    assert await is_current(platform.db.pool)
+    # Raises when autogenerate would change anything.
+    await asyncio.to_thread(command.check, config(settings.database_url.get_secret_value()))
+
+
+async def test_every_hot_statement_prepares(platform: Platform) -> None:
+    async with platform.db.pool.acquire() as connection:
+        for module in (statements, control, outcomes):
+            for name, sql in vars(module).items():
+                if name.isupper() and not name.startswith("_") and isinstance(sql, str) and "FROM" in sql:
+                    assert await connection.prepare(sql), name
+
+
+async def test_sql_ids_are_time_ordered_version_7(platform: Platform) -> None:
+    rows = await platform.db.pool.fetch("SELECT area_uuid7() AS id FROM generate_series(1, 50)")
+    assert {row["id"].version for row in rows} == {7}
+    later = await platform.db.pool.fetchval("SELECT area_uuid7() FROM pg_sleep(0.005)")
+    assert all(row["id"] < later for row in rows)
