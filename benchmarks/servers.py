@@ -35,7 +35,9 @@ async def raw(request: Request) -> Response:
     return Response(orjson.dumps({"event": body["n"], "runs": 1}), status_code=202, media_type="application/json")
 
 
-app = Starlette(routes=[Route("/sink", sink, methods=["POST"]), Route("/noted", noted), Route("/raw", raw, methods=["POST"])])
+app = Starlette(
+    routes=[Route("/sink", sink, methods=["POST"]), Route("/noted", noted), Route("/raw", raw, methods=["POST"])]
+)
 
 if __name__ == "__main__":
     uvicorn.run(

@@ -43,7 +43,9 @@ class Executor:
             return
         async with self._slots:
             claims = await self._runs.claim(ids)
-        await asyncio.gather(*(self._start(claim) for claim in claims))
+        if claims:
+            # Not gather: a cancelled job must not cancel the runs, which have leases of their own.
+            await asyncio.wait([self._start(claim) for claim in claims])
 
     def _start(self, claim: asyncpg.Record) -> "asyncio.Task[None]":
         run = Execution(

@@ -96,8 +96,6 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
         max_concurrent_runs=given.max_concurrent_runs,
         idempotency_key=given.idempotency_key if isinstance(given, CreateAreaInput) else None,
     )
-    if given.max_concurrent_runs is not None and given.max_concurrent_runs < 1:
-        problems.append(InvalidInput("`maxConcurrentRuns` must be 1 or more.", path=("max_concurrent_runs",)))
     if problems:
         raise InvalidInputs(problems)
     return draft
@@ -114,10 +112,6 @@ def row_id(given: str, kind: str, path: Path = ("id",)) -> UUID:
 
 def _reaction(given: AreaReactionInput, index: int, problems: list[AreaError]) -> ReactionDraft:
     place: Path = ("reactions", index)
-    if given.retry is not None and not 1 <= given.retry.attempts <= 100:
-        problems.append(InvalidInput("Attempts are 1 to 100.", path=(*place, "retry", "attempts")))
-    if given.timeout_seconds is not None and not 1 <= given.timeout_seconds <= 3600:
-        problems.append(InvalidInput("A timeout is 1 to 3600 seconds.", path=(*place, "timeout_seconds")))
     return ReactionDraft(
         reaction=given.reaction,
         config=_config(given.config, (*place, "config"), problems),

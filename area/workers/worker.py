@@ -19,9 +19,8 @@ async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then finish or hand back what is under way."""
     platform = await open_platform(settings)
     executor = platform.executor()
-    queue = platform.doorbell.queue
     worker = Worker(
-        queue,
+        platform.doorbell.queue,
         functions=[("run_batch", _run_batch)],
         concurrency=max(4, settings.worker_concurrency // RUNS_PER_JOB * 2),
         startup=_startup(executor),
@@ -29,7 +28,7 @@ async def run_worker(settings: Settings) -> None:
     )
     worker.SIGNALS = []  # the process has one place that listens to signals, below
     tasks = [
-        asyncio.create_task(_supervised(worker)),
+        asyncio.create_task(worker.start()),
         asyncio.create_task(executor.keep_leases()),
         asyncio.create_task(executor.sweep()),
     ]
@@ -54,10 +53,3 @@ def _startup(executor: Executor) -> Any:
 async def _run_batch(context: Any, *, runs: list[str]) -> None:
     await context["executor"].execute([UUID(run) for run in runs])
 
-
-async def _supervised(worker: Any) -> None:
-    """SAQ's loop, begun again whenever Redis breaks it: meanwhile the sweeper works from Postgres."""
-    while True:
-        with suppress(Exception):
-            await worker.start()
-        await asyncio.sleep(1)
