@@ -28,7 +28,7 @@ def signed(secret: str) -> Prepare:
     def prepare(number: int) -> tuple[bytes, dict[str, str]]:
         body = orjson.dumps({"n": number, "kind": "order", "total": 42.5, "sent": f"{time.time():.6f}"})
         digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        return body, {"content-type": "application/json", "x-signature-256": digest}
+        return body, {"content-type": "application/json", "x-signature-256": f"sha256={digest}"}
 
     return prepare
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import httpx
 
 from area.core import log, metrics
 from area.core.clock import now
@@ -42,7 +43,7 @@ async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
         await _look(platform, hook)
     except (UnknownComponent, sdk.NodeError, Exception) as error:
         metrics.POLLS.labels(hook["action"], "failed").inc()
-        if not isinstance(error, sdk.NodeError | OSError | TimeoutError):
+        if not isinstance(error, sdk.NodeError | httpx.TransportError | OSError | TimeoutError):
             logger.warning("poll.failed", hook=str(hook["id"]), action=hook["action"], exc_info=error)
         await _back_off(platform, hook, error)
 

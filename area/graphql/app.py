@@ -42,7 +42,7 @@ class BadRequest(Exception):
 class GraphQLApp(GraphQL[Any, Any]):
     """Strawberry's application with an HTTP side of its own, and a mended WebSocket side."""
 
-    websocket_adapter_class = TextSocket  # type: ignore[assignment]
+    websocket_adapter_class = TextSocket
     graphql_transport_ws_handler_class = SocketHandler
 
     def __init__(self, platform: Platform, auth: AuthService) -> None:

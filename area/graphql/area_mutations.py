@@ -14,6 +14,7 @@ from area.engine import areas as engine
 from area.graphql.areas import Area
 from area.graphql.context import Info
 from area.graphql.errors import user_errors
+from area.graphql.fields import resolved
 from area.graphql.inputs import CreateAreaInput, UpdateAreaInput, draft_of, row_id
 from area.graphql.payloads import AreaPayload, DeleteAreaPayload
 
@@ -53,7 +54,7 @@ class DuplicateAreaInput:
 class AreaMutations:
     """Making, changing and ending AREAs."""
 
-    @field(description="Make an AREA.")
+    @resolved(description="Make an AREA.")
     async def create_area(
         self,
         info: Info,
@@ -66,7 +67,7 @@ class AreaMutations:
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
 
-    @field(description="Save a new version of an AREA and publish it.")
+    @resolved(description="Save a new version of an AREA and publish it.")
     async def update_area(
         self,
         info: Info,
@@ -85,7 +86,7 @@ class AreaMutations:
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
 
-    @field(description="Let another version of an AREA run: roll back, or forward.")
+    @resolved(description="Let another version of an AREA run: roll back, or forward.")
     async def publish_area(
         self,
         info: Info,
@@ -99,7 +100,7 @@ class AreaMutations:
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
 
-    @field(description="Switch an AREA on or off.")
+    @resolved(description="Switch an AREA on or off.")
     async def set_area_enabled(
         self,
         info: Info,
@@ -115,7 +116,7 @@ class AreaMutations:
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
 
-    @field(description="Delete an AREA; its finished runs stay readable.")
+    @resolved(description="Delete an AREA; its finished runs stay readable.")
     async def delete_area(
         self,
         info: Info,
@@ -130,7 +131,7 @@ class AreaMutations:
         except AreaError as error:
             return DeleteAreaPayload(errors=user_errors(error))
 
-    @field(description="Copy an AREA; the copy is switched off.")
+    @resolved(description="Copy an AREA; the copy is switched off.")
     async def duplicate_area(
         self,
         info: Info,

@@ -13,7 +13,8 @@ from strawberry import enum_value, field
 from area.core.ids import to_global, uuid_of
 from area.db import models as m
 from area.graphql.context import Info
-from area.graphql.enums import DeliveryOutcome, ExecutionMode, RunStatus
+from area.graphql.enums import DeliveryOutcome, ExecutionMode, RunStatus, stored
+from area.graphql.fields import resolved
 from area.graphql.loaders import RunConditions
 from area.graphql.nodes import Node, finds
 from area.graphql.pages import After, Before, Connection, First, Last, bad_input, by_id, connection, window
@@ -60,39 +61,39 @@ class Area(Node):
     created_at: datetime = field(description="When it was created.")
     updated_at: datetime = field(description="When it was last changed.")
 
-    @field(description="What starts it, in its newest version.")
+    @resolved(description="What starts it, in its newest version.")
     async def action(self, info: Info) -> AreaAction:
         """What starts it."""
         return AreaAction.of((await self._newest(info)).action)
 
-    @field(description="What it does, in its newest version.")
+    @resolved(description="What it does, in its newest version.")
     async def reactions(self, info: Info) -> list[AreaReaction]:
         """What it does."""
         return [AreaReaction.of(stored) for stored in (await self._newest(info)).reactions]
 
-    @field(description="How its reactions follow one another, in its newest version.")
+    @resolved(description="How its reactions follow one another, in its newest version.")
     async def mode(self, info: Info) -> ExecutionMode:
         """How its reactions follow one another."""
         return ExecutionMode[(await self._newest(info)).mode.upper()]
 
-    @field(description="How many of its runs go on at once; null is no limit.")
+    @resolved(description="How many of its runs go on at once; null is no limit.")
     async def max_concurrent_runs(self, info: Info) -> int | None:
         """How many of its runs go on at once."""
         return (await self._newest(info)).max_concurrent_runs
 
-    @field(description="What watches for its events.")
+    @resolved(description="What watches for its events.")
     async def hook(self, info: Info) -> Hook | None:
         """What watches for its events."""
         row = await info.context.loaders.hooks.load(self.row.hook_id) if self.row.hook_id else None
         return Hook.of(row) if row else None
 
-    @field(description="Its latest run.")
+    @resolved(description="Its latest run.")
     async def last_run(self, info: Info) -> Run | None:
         """Its latest run."""
         row = await info.context.loaders.last_runs.load(self.row.id)
         return Run.of(row) if row else None
 
-    @field(description="Its runs, newest first; `filter.areaId` is ignored here.")
+    @resolved(description="Its runs, newest first; `filter.areaId` is ignored here.")
     async def runs(
         self,
         info: Info,
@@ -107,7 +108,7 @@ class Area(Node):
         page = await info.context.loaders.run_page(window(by_id, first, after, last, before), wanted)
         return connection(page, Run.of, lambda row: row.id)
 
-    @field(description="What became of the events meant for it, newest first.")
+    @resolved(description="What became of the events meant for it, newest first.")
     async def deliveries(
         self,
         info: Info,
@@ -118,12 +119,12 @@ class Area(Node):
         before: Before = None,
     ) -> Connection[Delivery]:
         """What became of the events meant for it."""
-        values = [outcome.value for outcome in outcomes or ()]
+        values = [stored(outcome) for outcome in outcomes or ()]
         asked = window(by_id, first, after, last, before)
         page = await info.context.loaders.delivery_page(asked, self.row.id, values)
         return connection(page, Delivery.of, lambda row: row.id)
 
-    @field(description="Its versions, newest first.")
+    @resolved(description="Its versions, newest first.")
     async def versions(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[AreaVersion]:
@@ -165,4 +166,4 @@ def conditions(given: RunFilter | None, area_id: UUID | None = None) -> RunCondi
         return RunConditions(area_id)
     if area_id is None and given.area_id is not None:
         area_id = uuid_of(given.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
-    return RunConditions(area_id, [status.value for status in given.statuses or ()], given.is_test)
+    return RunConditions(area_id, [stored(status) for status in given.statuses or ()], given.is_test)

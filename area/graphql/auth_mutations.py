@@ -13,6 +13,7 @@ from area.auth.service import SignedIn
 from area.core.errors import AreaError
 from area.graphql.context import Info
 from area.graphql.errors import user_errors
+from area.graphql.fields import resolved
 from area.graphql.payloads import AuthPayload, AuthSession, SignOutPayload
 from area.graphql.viewer import viewer_of
 
@@ -52,7 +53,7 @@ class SignOutInput:
 class AuthMutations:
     """Signing up, in and out."""
 
-    @field(description="Create an account and sign in.")
+    @resolved(description="Create an account and sign in.")
     async def sign_up(
         self,
         info: Info,
@@ -61,7 +62,7 @@ class AuthMutations:
         """Create an account and sign in."""
         return await _answer(info, info.context.auth.sign_up(input.email, input.password, input.display_name or ""))
 
-    @field(description="Sign in with mail and password.")
+    @resolved(description="Sign in with mail and password.")
     async def sign_in(
         self,
         info: Info,
@@ -70,7 +71,7 @@ class AuthMutations:
         """Sign in with mail and password."""
         return await _answer(info, info.context.auth.sign_in(input.email, input.password))
 
-    @field(description="Exchange a refresh token for new tokens.")
+    @resolved(description="Exchange a refresh token for new tokens.")
     async def refresh_session(
         self,
         info: Info,
@@ -79,7 +80,7 @@ class AuthMutations:
         """Exchange a refresh token for new tokens."""
         return await _answer(info, info.context.auth.refresh(input.refresh_token))
 
-    @field(description="End a session; its access tokens go on until they expire.")
+    @resolved(description="End a session; its access tokens go on until they expire.")
     async def sign_out(
         self,
         info: Info,

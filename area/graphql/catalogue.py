@@ -12,6 +12,7 @@ from strawberry.scalars import JSON
 from area.core.ids import to_global
 from area.graphql.context import Info
 from area.graphql.enums import HookKind
+from area.graphql.fields import resolved
 from area.graphql.forms import FormField, form_fields
 from area.graphql.nodes import Node, finds
 from area.nodes import sdk
@@ -37,27 +38,27 @@ class ComponentDefinition(Node):
     name: str = field(description="What to call it.")
     description: str = field(description="What it does, in a sentence.")
 
-    @field(description="The service it belongs to.")
+    @resolved(description="The service it belongs to.")
     def service(self) -> Service:
         """The service it belongs to."""
         return Service.of(self.source.service)
 
-    @field(description="Its inputs as form fields, in the order to show them.")
+    @resolved(description="Its inputs as form fields, in the order to show them.")
     def fields(self) -> list[FormField]:
         """Its inputs as form fields."""
         return form_fields(self.source.inputs.model_json_schema())
 
-    @field(description="Its inputs as JSON Schema (2020-12).")
+    @resolved(description="Its inputs as JSON Schema (2020-12).")
     def input_schema(self) -> JSON:
         """Its inputs as JSON Schema."""
         return cast(JSON, self.source.inputs.model_json_schema())
 
-    @field(description="What later steps can use of its result.")
+    @resolved(description="What later steps can use of its result.")
     def outputs(self) -> list[OutputField]:
         """What later steps can use of its result."""
         return _outputs(self.source.outputs)
 
-    @field(description="An example of its result.")
+    @resolved(description="An example of its result.")
     def sample(self) -> JSON:
         """An example of its result."""
         return cast(JSON, self.source.sample())
@@ -115,12 +116,12 @@ class Service(Node):
     description: str = field(description="What it is, in a sentence.")
     docs_url: str | None = field(description="The provider's own documentation.")
 
-    @field(description="What can start a run here.")
+    @resolved(description="What can start a run here.")
     def actions(self) -> list[ActionDefinition]:
         """What can start a run here."""
         return [ActionDefinition.of(action) for action in self.source.actions.values()]
 
-    @field(description="What a run can do here.")
+    @resolved(description="What a run can do here.")
     def reactions(self) -> list[ReactionDefinition]:
         """What a run can do here."""
         return [ReactionDefinition.of(reaction) for reaction in self.source.reactions.values()]

@@ -141,3 +141,8 @@ class LogKind(Enum):
     RUN_WAITING = enum_value("run_waiting", description="The run waits without a worker.")
     RUN_HELD = enum_value("run_held", description="The run stopped until a person decides.")
     RUN_RESUMED = enum_value("run_resumed", description="The run goes on after a wait or a lost worker.")
+
+
+def stored(value: Enum) -> str:
+    """What the database stores for a value of these enumerations."""
+    return value.name.lower()

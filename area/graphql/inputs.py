@@ -12,7 +12,7 @@ from strawberry.scalars import JSON
 from area.core.errors import AreaError, InvalidInput, InvalidInputs, NotFound, Path
 from area.core.ids import uuid_of
 from area.engine.areas import AreaDraft, ReactionDraft
-from area.graphql.enums import ExecutionMode, OnFailure
+from area.graphql.enums import ExecutionMode, OnFailure, stored
 
 
 @strawberry.input(description="How a reaction is tried again.")
@@ -28,7 +28,7 @@ class AreaActionInput:
 
     action: str = field(description="The action's key in the catalogue, such as github.new_release.")
     account_id: strawberry.ID | None = field(default=None, description="The connected account to use.")
-    config: JSON = field(default_factory=dict, description="Its inputs, an object.")  # type: ignore[arg-type]
+    config: JSON = field(default_factory=dict, description="Its inputs, an object.")
 
 
 @strawberry.input(description="One thing that an AREA does.")
@@ -38,9 +38,7 @@ class AreaReactionInput:
     reaction: str = field(description="The reaction's key in the catalogue, such as discord.post_message.")
     key: str | None = field(default=None, description="Its name in the AREA; made up when left out.")
     account_id: strawberry.ID | None = field(default=None, description="The connected account to use.")
-    config: JSON = field(  # type: ignore[arg-type]
-        default_factory=dict, description="Its inputs, an object; text may hold templates."
-    )
+    config: JSON = field(default_factory=dict, description="Its inputs, an object; text may hold templates.")
     when: str | None = field(default=None, description="Condition without which it is skipped.")
     after: list[str] | None = field(
         default=None, description="Keys of the reactions that must be over before it begins."
@@ -92,7 +90,7 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
         reactions=[_reaction(one, index, problems) for index, one in enumerate(given.reactions)],
         description=given.description or "",
         is_enabled=given.is_enabled,
-        mode=given.mode.value,
+        mode=stored(given.mode),
         max_concurrent_runs=given.max_concurrent_runs,
         idempotency_key=given.idempotency_key if isinstance(given, CreateAreaInput) else None,
     )
@@ -119,7 +117,7 @@ def _reaction(given: AreaReactionInput, index: int, problems: list[AreaError]) -
         account_id=_account(given.account_id, (*place, "account_id"), problems),
         when=given.when,
         after=given.after,
-        on_failure=given.on_failure.value,
+        on_failure=stored(given.on_failure),
         retry={"attempts": given.retry.attempts} if given.retry else None,
         timeout_seconds=given.timeout_seconds,
     )

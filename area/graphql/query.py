@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import strawberry
-from strawberry import field
 
 from area.graphql.catalogue import Service
 from area.graphql.context import Info
+from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find_by_id
 from area.graphql.pages import (
     LARGEST_PAGE,
@@ -34,12 +34,12 @@ from area.nodes import sdk
 class Query:
     """The entry points for reading."""
 
-    @field(description="The signed-in user; null when nobody is.")
+    @resolved(description="The signed-in user; null when nobody is.")
     async def viewer(self, info: Info) -> Viewer | None:
         """The signed-in user."""
         return await viewer_of(info)
 
-    @field(description="The thing with this id; null when there is none, or it is not yours.")
+    @resolved(description="The thing with this id; null when there is none, or it is not yours.")
     async def node(
         self,
         info: Info,
@@ -49,7 +49,7 @@ class Query:
         found: Node | None = await find_by_id(info, id)
         return found
 
-    @field(description="The things with these ids, in the same order; null for each that is missing or not yours.")
+    @resolved(description="The things with these ids, in the same order; null for each that is missing or not yours.")
     async def nodes(
         self,
         info: Info,
@@ -60,7 +60,7 @@ class Query:
             bad_input(f"`ids` may hold {LARGEST_PAGE} ids; it holds {len(ids)}.")
         return await asyncio.gather(*(find_by_id(info, one) for one in ids))
 
-    @field(description="The catalogue, by key.")
+    @resolved(description="The catalogue, by key.")
     async def services(
         self,
         info: Info,
@@ -82,7 +82,7 @@ class Query:
         asked = window(from_cursor, first, after, last, before)
         return connection(cut(_within(services, asked), asked), Service.of, lambda service: service.key)
 
-    @field(description="The service with this key; null when there is none.")
+    @resolved(description="The service with this key; null when there is none.")
     async def service(
         self, info: Info, key: Annotated[str, strawberry.argument(description="Such as github.")]
     ) -> Service | None:

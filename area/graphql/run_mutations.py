@@ -13,6 +13,7 @@ from area.core.errors import AreaError
 from area.engine import control
 from area.graphql.context import Info
 from area.graphql.errors import user_errors
+from area.graphql.fields import resolved
 from area.graphql.inputs import row_id
 from area.graphql.nodes import find
 from area.graphql.payloads import RunPayload
@@ -63,7 +64,7 @@ class ReplayRunInput:
 class RunMutations:
     """Starting, ending and repeating runs."""
 
-    @field(description="Run an AREA now; its reactions happen for real.")
+    @resolved(description="Run an AREA now; its reactions happen for real.")
     async def run_area(
         self,
         info: Info,
@@ -78,7 +79,7 @@ class RunMutations:
         except AreaError as error:
             return RunPayload(errors=user_errors(error))
 
-    @field(description="Run an AREA now and mark the run as a test; its reactions happen for real.")
+    @resolved(description="Run an AREA now and mark the run as a test; its reactions happen for real.")
     async def test_area(
         self,
         info: Info,
@@ -93,7 +94,7 @@ class RunMutations:
         except AreaError as error:
             return RunPayload(errors=user_errors(error))
 
-    @field(description="End a run: at once when it waits, else after its present step.")
+    @resolved(description="End a run: at once when it waits, else after its present step.")
     async def cancel_run(
         self,
         info: Info,
@@ -108,7 +109,7 @@ class RunMutations:
         except AreaError as error:
             return RunPayload(errors=user_errors(error))
 
-    @field(description="Repeat a run on the same event.")
+    @resolved(description="Repeat a run on the same event.")
     async def replay_run(
         self,
         info: Info,

@@ -16,6 +16,7 @@ from area.engine.feed import LogLine
 from area.graphql.catalogue import ReactionDefinition
 from area.graphql.context import Info
 from area.graphql.enums import DeliveryOutcome, LogKind, LogLevel, RunCause, RunStatus, StepEffect, StepStatus
+from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find, finds
 from area.graphql.pages import (
     After,
@@ -88,7 +89,7 @@ class RunStep:
     started_at: datetime | None = field(description="When its first attempt began.")
     finished_at: datetime | None = field(description="When it reached its final state.")
 
-    @field(description="The reaction in the catalogue; null when it is not there any more.")
+    @resolved(description="The reaction in the catalogue; null when it is not there any more.")
     def definition(self, info: Info) -> ReactionDefinition | None:
         """The reaction in the catalogue."""
         found = info.context.platform.registry.reactions.get(self.reaction)
@@ -157,40 +158,40 @@ class Run(Node):
     finished_at: datetime | None = field(description="When it reached its final state.")
     due_at: datetime | None = field(description="When a waiting run goes on.")
 
-    @field(description="Milliseconds from start to finish; null until it has finished.")
+    @resolved(description="Milliseconds from start to finish; null until it has finished.")
     def duration_ms(self) -> int | None:
         """Milliseconds from start to finish."""
         if self.started_at is None or self.finished_at is None:
             return None
         return int((self.finished_at - self.started_at).total_seconds() * 1000)
 
-    @field(description="The AREA; null when it was deleted.")
+    @resolved(description="The AREA; null when it was deleted.")
     async def area(self, info: Info) -> LazyArea | None:
         """The AREA."""
         return cast("Area | None", await find(info, "Area", self.row.area_id))
 
-    @field(description="The version of the AREA that it executes.")
+    @resolved(description="The version of the AREA that it executes.")
     async def area_version(self, info: Info) -> int | None:
         """The version of the AREA that it executes."""
         found = await info.context.loaders.versions.load(self.row.area_version_id)
         return found.version if found else None
 
-    @field(description="What started it; null when it was not an event, or the event is no longer kept.")
+    @resolved(description="What started it; null when it was not an event, or the event is no longer kept.")
     async def event(self, info: Info) -> Event | None:
         """What started it."""
         return await event_of(info, self.row.event_id)
 
-    @field(description="The steps, in their order.")
+    @resolved(description="The steps, in their order.")
     async def steps(self, info: Info) -> list[RunStep]:
         """The steps, in their order."""
         return [RunStep.of(row) for row in await info.context.loaders.steps.load(self.row.id)]
 
-    @field(description="The run that this one repeats.")
+    @resolved(description="The run that this one repeats.")
     async def replay_of(self, info: Info) -> Run | None:
         """The run that this one repeats."""
         return cast(Run | None, await find(info, "Run", self.row.replay_of))
 
-    @field(description="What happened in the run, oldest first.")
+    @resolved(description="What happened in the run, oldest first.")
     async def log(
         self,
         info: Info,
@@ -204,7 +205,7 @@ class Run(Node):
     ) -> Connection[LogEntry]:
         """What happened in the run, oldest first."""
         asked = window(by_number, first, after, last, before)
-        page = await info.context.loaders.log_page(self.row, asked, min_level.value)
+        page = await info.context.loaders.log_page(self.row, asked, stored(min_level))
         return connection(page, LogEntry.of, lambda row: row.seq)
 
     @classmethod
@@ -233,17 +234,17 @@ class Delivery(Node):
     reason: str = field(description="Why; may be empty.")
     created_at: datetime = field(description="When it was decided.")
 
-    @field(description="The AREA; null when it was deleted.")
+    @resolved(description="The AREA; null when it was deleted.")
     async def area(self, info: Info) -> LazyArea | None:
         """The AREA."""
         return cast("Area | None", await find(info, "Area", self.row.area_id))
 
-    @field(description="The event; null when it is no longer kept.")
+    @resolved(description="The event; null when it is no longer kept.")
     async def event(self, info: Info) -> Event | None:
         """The event."""
         return await event_of(info, self.row.event_id)
 
-    @field(description="The run that it started.")
+    @resolved(description="The run that it started.")
     async def run(self, info: Info) -> Run | None:
         """The run that it started."""
         return cast(Run | None, await find(info, "Run", self.row.run_id))

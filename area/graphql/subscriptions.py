@@ -16,7 +16,8 @@ from area.core.ids import to_global, uuid_of
 from area.engine.feed import LogLine, parse_cursor
 from area.graphql.areas import Area
 from area.graphql.context import Info
-from area.graphql.enums import LogKind, LogLevel
+from area.graphql.enums import LogKind, LogLevel, stored
+from area.graphql.fields import resolved, streamed
 from area.graphql.nodes import find
 from area.graphql.pages import bad_input, by_number, from_cursor, to_cursor
 from area.graphql.runs import LogEntry, Run, level_of
@@ -63,12 +64,12 @@ class FeedEvent:
     step: str | None = field(description="The key of the step it is about.")
     data: JSON | None = field(description="Details, such as a step's input or output.")
 
-    @field(description="The run it belongs to.")
+    @resolved(description="The run it belongs to.")
     async def run(self, info: Info) -> Run | None:
         """The run it belongs to."""
         return cast(Run | None, await find(info, "Run", self.line.run_id))
 
-    @field(description="The AREA it belongs to; null when it was deleted.")
+    @resolved(description="The AREA it belongs to; null when it was deleted.")
     async def area(self, info: Info) -> Area | None:
         """The AREA it belongs to."""
         return cast(Area | None, await find(info, "Area", self.line.area_id))
@@ -111,7 +112,7 @@ class FeedFilter:
 class Subscription:
     """The entry points for live streams."""
 
-    @strawberry.subscription(description="A run's log: every line after `after`, then live; completes with the run.")
+    @streamed(description="A run's log: every line after `after`, then live; completes with the run.")
     async def run_log(
         self,
         info: Info,
@@ -146,7 +147,7 @@ class Subscription:
         except NotFound as error:
             raise GraphQLError(error.message, extensions={"code": "BAD_USER_INPUT"}) from None
 
-    @strawberry.subscription(description="The last state of each run that changes.")
+    @streamed(description="The last state of each run that changes.")
     async def run_updates(
         self,
         info: Info,
@@ -170,7 +171,7 @@ class Subscription:
                 is_caught_up=chunk.is_caught_up,
             )
 
-    @strawberry.subscription(description="Everything that happens in the account.")
+    @streamed(description="Everything that happens in the account.")
     async def feed(
         self,
         info: Info,
@@ -183,7 +184,7 @@ class Subscription:
         context, user_id = info.context, info.context.user_id
         asked = filter or FeedFilter()
         wanted = _area(asked.area_id)
-        kinds = {kind.value for kind in asked.kinds} if asked.kinds is not None else None
+        kinds = {stored(kind) for kind in asked.kinds} if asked.kinds is not None else None
         async for chunk in context.platform.feed.account(user_id, _cursor(after)):
             context.renew()
             yield FeedBatch(

@@ -16,6 +16,7 @@ from area.graphql.accounts import ConnectedAccount
 from area.graphql.catalogue import ActionDefinition, ReactionDefinition
 from area.graphql.context import Info
 from area.graphql.enums import ExecutionMode, HookKind, HookStatus, OnFailure
+from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find, finds
 
 DEFAULT_ATTEMPTS = 5
@@ -36,13 +37,13 @@ class AreaAction:
     key: str = field(description="The action's key in the catalogue.")
     config: JSON = field(description="Its inputs.")
 
-    @field(description="The action in the catalogue; null when it is not there any more.")
+    @resolved(description="The action in the catalogue; null when it is not there any more.")
     def definition(self, info: Info) -> ActionDefinition | None:
         """The action in the catalogue."""
         found = info.context.platform.registry.actions.get(self.key)
         return ActionDefinition.of(found) if found else None
 
-    @field(description="The connected account it uses.")
+    @resolved(description="The connected account it uses.")
     async def account(self, info: Info) -> ConnectedAccount | None:
         """The connected account it uses."""
         return cast(ConnectedAccount | None, await find(info, "ConnectedAccount", self.account_id))
@@ -67,13 +68,13 @@ class AreaReaction:
     retry: RetryPolicy = field(description="How it is tried again.")
     timeout_seconds: int | None = field(description="How long one attempt may take; null is the reaction's own limit.")
 
-    @field(description="The reaction in the catalogue; null when it is not there any more.")
+    @resolved(description="The reaction in the catalogue; null when it is not there any more.")
     def definition(self, info: Info) -> ReactionDefinition | None:
         """The reaction in the catalogue."""
         found = info.context.platform.registry.reactions.get(self.reaction)
         return ReactionDefinition.of(found) if found else None
 
-    @field(description="The connected account it uses.")
+    @resolved(description="The connected account it uses.")
     async def account(self, info: Info) -> ConnectedAccount | None:
         """The connected account it uses."""
         return cast(ConnectedAccount | None, await find(info, "ConnectedAccount", self.account_id))
@@ -133,7 +134,7 @@ class Hook(Node):
     failures: int = field(description="How many attempts failed in a row.")
     expires_at: datetime | None = field(description="When the provider ends it, unless renewed.")
 
-    @field(description="Where the provider sends events; a secret. Null when the hook is not a webhook.")
+    @resolved(description="Where the provider sends events; a secret. Null when the hook is not a webhook.")
     def webhook_url(self, info: Info) -> str | None:
         """Where the provider sends events."""
         if self.token is None:

@@ -13,6 +13,8 @@ from area.db import models as m
 from area.graphql.accounts import ConnectedAccount
 from area.graphql.areas import Area, OutcomesArgument, RunFilterArgument, conditions
 from area.graphql.context import Info
+from area.graphql.enums import stored
+from area.graphql.fields import resolved
 from area.graphql.nodes import Node, finds
 from area.graphql.pages import After, Before, Connection, First, Last, by_id, connection, window
 from area.graphql.runs import Delivery, Run
@@ -26,7 +28,7 @@ class Viewer(Node):
     display_name: str = field(description="What to call them; may be empty.")
     created_at: datetime = field(description="When they signed up.")
 
-    @field(description="Their AREAs, newest first.")
+    @resolved(description="Their AREAs, newest first.")
     async def areas(
         self,
         info: Info,
@@ -40,7 +42,7 @@ class Viewer(Node):
         page = await info.context.loaders.area_page(window(by_id, first, after, last, before), search)
         return connection(page, Area.of, lambda row: row.id)
 
-    @field(description="The runs of their AREAs, newest first.")
+    @resolved(description="The runs of their AREAs, newest first.")
     async def runs(
         self,
         info: Info,
@@ -55,7 +57,7 @@ class Viewer(Node):
         page = await info.context.loaders.run_page(asked, conditions(filter))
         return connection(page, Run.of, lambda row: row.id)
 
-    @field(description="What became of the events meant for their AREAs, newest first.")
+    @resolved(description="What became of the events meant for their AREAs, newest first.")
     async def deliveries(
         self,
         info: Info,
@@ -66,12 +68,12 @@ class Viewer(Node):
         before: Before = None,
     ) -> Connection[Delivery]:
         """What became of the events meant for their AREAs."""
-        values = [outcome.value for outcome in outcomes or ()]
+        values = [stored(outcome) for outcome in outcomes or ()]
         asked = window(by_id, first, after, last, before)
         page = await info.context.loaders.delivery_page(asked, outcomes=values)
         return connection(page, Delivery.of, lambda row: row.id)
 
-    @field(description="Their connected accounts, newest first.")
+    @resolved(description="Their connected accounts, newest first.")
     async def connected_accounts(
         self,
         info: Info,
