@@ -14,8 +14,8 @@ HEAD = """# Settings
 
 <!-- Made by `python -m area.core.settings_table > docs/SETTINGS.md`; edit area/core/settings.py, not this file. -->
 
-Every setting is an environment variable, or a line in a file `.env` beside the process; the environment wins. They are read once, at
-start: a missing or wrong one stops the process with the variable's name and how to mend it. Secrets are kept out of logs.
+Every setting is an environment variable, or a line in a file `.env` beside the process; the environment wins. They are read
+once, at start: a missing or wrong one stops the process with the variable's name and how to mend it. Secrets are kept out of logs.
 
 `area dev` needs none of them. It starts its own Postgres and Redis where their addresses are unset, makes a secret key under
 `AREA_DATA_DIR`, allows outgoing requests to loopback, and switches `AREA_DEV` on.
@@ -25,11 +25,13 @@ start: a missing or wrong one stops the process with the variable's name and how
 """
 
 TAIL = """
+`blobs` is not written yet: what passes `AREA_PAYLOAD_LIMIT` in a line of a run is replaced by its size and a preview.
+
 ## Settings of one service
 
-`AREA_<SERVICE>_<NAME>` reaches the nodes of that service alone, as `ctx.settings["<name>"]` in lower case: `AREA_EMAIL_SMTP_URL` is
-`smtp_url` of the service `email`. `AREA_<SERVICE>_BASE_URL` replaces the base URL that the service declares, for a self-hosted provider
-or a stand-in in tests.
+`AREA_<SERVICE>_<NAME>` reaches the nodes of that service alone, as `ctx.settings["<name>"]` in lower case: `AREA_EMAIL_SMTP_URL`
+is `smtp_url` of the service `email`. `AREA_<SERVICE>_BASE_URL` replaces the base URL that the service declares, for a self-hosted
+provider or a stand-in in tests.
 """
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry import field
 
-from area.core.errors import AreaError
+from area.core.errors import AreaError, InvalidInputs, NotFound, Path
 from area.core.ids import to_global
 from area.db import models as m
 from area.engine import areas as engine
@@ -63,7 +64,7 @@ class AreaMutations:
         """Make an AREA."""
         user_id = info.context.user_id
         try:
-            return _answer(info, await engine.create_area(info.context.platform, user_id, draft_of(input)))
+            return _answer(info, await engine.create_area(info.context.platform, user_id, await _draft(info, input)))
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
 
@@ -80,7 +81,7 @@ class AreaMutations:
             return _answer(
                 info,
                 await engine.update_area(
-                    info.context.platform, user_id, area_id, input.expected_version, draft_of(input)
+                    info.context.platform, user_id, area_id, input.expected_version, await _draft(info, input)
                 ),
             )
         except AreaError as error:
@@ -144,6 +145,21 @@ class AreaMutations:
             return _answer(info, await engine.duplicate_area(info.context.platform, user_id, area_id, input.name))
         except AreaError as error:
             return AreaPayload(errors=user_errors(error))
+
+
+async def _draft(info: Info, given: CreateAreaInput | UpdateAreaInput) -> engine.AreaDraft:
+    """The draft of an input whose accounts are all the caller's. Raises: InvalidInputs."""
+    draft = draft_of(given)
+    used: list[tuple[Path, UUID | None]] = [(("account_id",), draft.account_id)]
+    used += [(("reactions", index, "account_id"), one.account_id) for index, one in enumerate(draft.reactions)]
+    problems = [
+        NotFound("There is no such connected account of yours.", path=path)
+        for path, account_id in used
+        if account_id and await info.context.loaders.accounts.load(account_id) is None
+    ]
+    if problems:
+        raise InvalidInputs(problems)
+    return draft
 
 
 def _answer(info: Info, row: m.Area) -> AreaPayload:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
-from graphql import ExecutionResult, OperationDefinitionNode, execute, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, execute, subscribe
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from area.auth.attempts import Buckets
@@ -84,7 +84,7 @@ class Executor:
         return told(result, ready.extensions)
 
     async def stream(self, ready: Ready, context: Context) -> AsyncIterator[dict[str, Any]]:
-        """The answers to a subscription. Raises: Refused when it does not begin."""
+        """The answers to a subscription. Raises: Refused when it cannot begin or go on."""
         source = subscribe(
             self._schema,
             ready.prepared.document,
@@ -100,6 +100,9 @@ class Executor:
         try:
             async for result in source:
                 yield told(result)
+        except GraphQLError as error:
+            # graphql-core lets what a stream itself raises pass through.
+            raise Refused([error]) from None
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:

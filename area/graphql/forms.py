@@ -168,7 +168,7 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
             schema = {**found, **{name: value for name, value in schema.items() if name != "$ref"}}
         elif "anyOf" in schema or "oneOf" in schema:
             options = schema.get("anyOf") or schema.get("oneOf") or []
-            chosen = next((option for option in options if option.get("type") != "null"), {})
+            chosen: Schema = next((option for option in options if option.get("type") != "null"), {})
             schema = {**chosen, **{name: value for name, value in schema.items() if name not in ("anyOf", "oneOf")}}
         else:
             break

@@ -193,7 +193,7 @@ class Loaders:
 
     async def _page(
         self,
-        statement: Select[tuple[RowT]],
+        statement: Select[RowT],
         key: InstrumentedAttribute[Any],
         asked: Window[KeyT],
         *,
@@ -209,6 +209,6 @@ class Loaders:
         statement = statement.order_by(key.desc() if is_falling else key.asc()).limit(asked.limit + 1)
         return cut(await self._all(statement), asked)
 
-    async def _all(self, statement: Select[tuple[RowT]]) -> Sequence[RowT]:
+    async def _all(self, statement: Select[RowT]) -> Sequence[RowT]:
         async with self._db.sessions() as session:
             return (await session.scalars(statement)).all()

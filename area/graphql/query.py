@@ -58,7 +58,7 @@ class Query:
         """The things with these ids."""
         if len(ids) > LARGEST_PAGE:
             bad_input(f"`ids` may hold {LARGEST_PAGE} ids; it holds {len(ids)}.")
-        return await asyncio.gather(*(find_by_id(info, one) for one in ids))
+        return list(await asyncio.gather(*(find_by_id(info, one) for one in ids)))
 
     @resolved(description="The catalogue, by key.")
     async def services(

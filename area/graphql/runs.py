@@ -15,7 +15,7 @@ from area.db import models as m
 from area.engine.feed import LogLine
 from area.graphql.catalogue import ReactionDefinition
 from area.graphql.context import Info
-from area.graphql.enums import DeliveryOutcome, LogKind, LogLevel, RunCause, RunStatus, StepEffect, StepStatus
+from area.graphql.enums import DeliveryOutcome, LogKind, LogLevel, RunCause, RunStatus, StepEffect, StepStatus, stored
 from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find, finds
 from area.graphql.pages import (

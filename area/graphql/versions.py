@@ -51,7 +51,9 @@ class AreaAction:
     @classmethod
     def of(cls, stored: dict[str, Any]) -> AreaAction:
         """The action that a version stores."""
-        return cls(account_id=stored.get("accountId"), key=stored["action"], config=stored.get("config") or {})
+        return cls(
+            account_id=stored.get("accountId"), key=stored["action"], config=cast(JSON, stored.get("config") or {})
+        )
 
 
 @strawberry.type(description="One thing an AREA does.")
@@ -86,7 +88,7 @@ class AreaReaction:
             account_id=stored.get("accountId"),
             key=stored["key"],
             reaction=stored["reaction"],
-            config=stored.get("config") or {},
+            config=cast(JSON, stored.get("config") or {}),
             when=stored.get("when"),
             after=stored.get("after") or [],
             on_failure=OnFailure[str(stored.get("onFailure") or "stop").upper()],

@@ -3,17 +3,21 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import getaddresses, parseaddr
+from imaplib import IMAP4
 from typing import Annotated, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import aioimaplib
 import aiosmtplib
+from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
+from imap_tools.errors import UnexpectedCommandStatusError
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
@@ -23,6 +27,8 @@ service = sdk.Service(key="email", name="Email", description="Sends mail, and re
 ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
 PER_POLL = 50
 MAX_MAIL = 1 << 20
+IMAP_ANSWER = 20.0  # seconds the server may stay silent
+IMAP_POLL = 40.0  # seconds for a whole poll, below the engine's own limit
 SMTP_EXAMPLE = "smtp://user:password@smtp.example.com:587"
 IMAP_EXAMPLE = "imaps://user:password@imap.example.com:993"
 
@@ -136,15 +142,30 @@ async def send(ctx: sdk.Context, letter: Letter) -> Sent:
 @service.poll("Mail received", every=timedelta(minutes=1))
 async def received(ctx: sdk.Context, where: Mailbox) -> sdk.Page[Mail]:
     """Fires for each mail that arrives in a mailbox. Mails stay unread."""
-    async with _imap(_server(ctx, "imap_url", IMAP_EXAMPLE)) as imap:
-        lines = _ok(await imap.select(_quoted(where.mailbox)), f"open {where.mailbox}")
-        validity = _number(rb"UIDVALIDITY (\d+)", lines) or 0
-        known = ctx.cursor or {}
+    server = _server(ctx, "imap_url", IMAP_EXAMPLE)
+    opened: list[BaseMailBox] = []
+    try:
+        async with asyncio.timeout(IMAP_POLL):
+            return await asyncio.to_thread(_poll, server, where, ctx.cursor or {}, opened)
+    except TimeoutError as error:
+        raise sdk.Unavailable("The mail server does not answer in time") from error
+    finally:  # a thread cannot be cancelled: without its socket it ends by itself
+        for imap in opened:
+            with suppress(OSError):
+                imap.client.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _poll(server: SplitResult, where: Mailbox, known: dict[str, int], opened: list[BaseMailBox]) -> sdk.Page[Mail]:
+    """One poll, in a thread. What it connects is put in ``opened``."""
+    with _imap(server, opened) as imap:
+        mailbox = _quoted(where.mailbox).encode()
+        _ask(f"open {where.mailbox}", lambda: imap.folder.set(mailbox, readonly=True))
+        validity = _said(imap, "UIDVALIDITY") or 0
         if known.get("uidvalidity") != validity:  # first poll, or the server renumbered: only remember where we are
-            return sdk.Page([], {"uidvalidity": validity, "uid": await _last_uid(imap, lines)})
-        sizes = await _sizes_after(imap, known["uid"])
+            return sdk.Page([], {"uidvalidity": validity, "uid": _last_uid(imap)})
+        sizes = _sizes_after(imap, known["uid"])
         uids = sorted(sizes)[:PER_POLL]
-        mails = [await _fetch(imap, uid, sizes[uid], f"{where.mailbox}/{validity}/{uid}") for uid in uids]
+        mails = [_fetch(imap, uid, sizes[uid], f"{where.mailbox}/{validity}/{uid}") for uid in uids]
     items = [mail for mail in mails if mail is not None and _wanted(mail, where)]
     return sdk.Page(items, {"uidvalidity": validity, "uid": uids[-1] if uids else known["uid"]})
 
@@ -203,32 +224,58 @@ def _refusal(error: Exception) -> sdk.NodeError:
     return sdk.Unavailable(f"The mail server cannot be reached: {error}")
 
 
-@asynccontextmanager
-async def _imap(server: SplitResult) -> AsyncIterator[Any]:
+@contextmanager
+def _imap(server: SplitResult, opened: list[BaseMailBox]) -> Iterator[BaseMailBox]:
     """A connection that is logged in. Raises: Unavailable, Rejected."""
-    kind = aioimaplib.IMAP4_SSL if server.scheme == "imaps" else aioimaplib.IMAP4
-    imap = kind(server.hostname, server.port or (993 if server.scheme == "imaps" else 143), timeout=20)
     try:
-        await imap.wait_hello_from_server()
-        user, password = unquote(server.username or ""), unquote(server.password or "")
-        _ok(await imap.login(user, password), "sign in")
-        yield imap
-    except (OSError, TimeoutError, aioimaplib.Abort, aioimaplib.Error) as error:
-        raise sdk.Unavailable(f"The mail server does not answer: {error or type(error).__name__}") from error
-    finally:
-        with suppress(OSError, TimeoutError, aioimaplib.Abort, aioimaplib.Error, AttributeError):
-            await asyncio.wait_for(imap.logout(), 2)
+        imap = _connect(server)
+        opened.append(imap)
+        try:
+            user, password = unquote(server.username or ""), unquote(server.password or "")
+            login = imap.login if (user + password).isascii() else imap.login_utf8
+            _ask("sign in", lambda: login(user, password, None).login_result)
+            yield imap
+        finally:
+            with suppress(OSError, IMAP4.error):
+                imap.client.sock.settimeout(2)
+                imap.client.logout()
+            with suppress(OSError):  # a logout that failed leaves the socket open
+                imap.client.shutdown()
+    except (OSError, IMAP4.error) as error:
+        raise sdk.Unavailable(f"The mail server does not answer: {str(error) or type(error).__name__}") from error
 
 
-def _ok(response: Any, what: str) -> list[bytes]:
-    if response.result != "OK":
-        said = b" ".join(bytes(line) for line in response.lines).decode(errors="replace")
+def _connect(server: SplitResult) -> BaseMailBox:
+    if server.scheme == "imaps":  # imaplib's own context would take any certificate
+        trust = ssl.create_default_context()
+        return MailBox(server.hostname, server.port or 993, timeout=IMAP_ANSWER, ssl_context=trust)
+    return MailBoxUnencrypted(server.hostname, server.port or 143, timeout=IMAP_ANSWER)
+
+
+def _ask(what: str, command: Callable[[], Any]) -> list[Any]:
+    """What the server answered to ``command``. Raises: Rejected when that is NO or BAD."""
+    try:
+        status, data = command()
+    except IMAP4.abort:  # the connection broke
+        raise
+    except UnexpectedCommandStatusError as error:
+        status, data = error.command_result
+    except IMAP4.error as error:
+        status, data = "BAD", [str(error).encode()]
+    if status != "OK":
+        said = b" ".join(line for line in data if isinstance(line, bytes)).decode(errors="replace")
         raise sdk.Rejected(f"The mail server would not {what}: {said}", code="IMAP_REFUSED")
-    return list(response.lines)
+    return [line for line in data if line is not None]
 
 
-def _number(pattern: bytes, lines: list[bytes]) -> int | None:
-    found = re.search(pattern, b"\n".join(lines))
+def _said(imap: BaseMailBox, name: str) -> int | None:
+    """A number the server gave when it opened the mailbox."""
+    value = imap.client.response(name)[1][-1]
+    return int(value) if value else None
+
+
+def _number(pattern: bytes, line: bytes) -> int | None:
+    found = re.search(pattern, line)
     return int(found[1]) if found else None
 
 
@@ -236,32 +283,33 @@ def _quoted(mailbox: str) -> str:
     return mailbox if re.fullmatch(r"[\w./-]+", mailbox) else f'"{mailbox}"'
 
 
-async def _sizes_after(imap: Any, last: int) -> dict[int, int]:
+def _sizes_after(imap: BaseMailBox, last: int) -> dict[int, int]:
     """UID and size in bytes of the mails after ``last``."""
     sizes = {}
-    for line in _ok(await imap.uid("fetch", f"{last + 1}:*", "(UID RFC822.SIZE)"), "list the mails"):
-        uid = _number(rb"FETCH \(.*?UID (\d+)", [line])
+    lines = _ask("list the mails", lambda: imap.client.uid("FETCH", f"{last + 1}:*", "(UID RFC822.SIZE)"))
+    for line in (line for line in lines if isinstance(line, bytes)):
+        uid = _number(rb"\(.*?UID (\d+)", line)
         if uid is not None and uid > last:  # "n:*" always names the last mail too
-            sizes[uid] = _number(rb"RFC822\.SIZE (\d+)", [line]) or 0
+            sizes[uid] = _number(rb"RFC822\.SIZE (\d+)", line) or 0
     return sizes
 
 
-async def _last_uid(imap: Any, lines: list[bytes]) -> int:
-    following = _number(rb"UIDNEXT (\d+)", lines)
+def _last_uid(imap: BaseMailBox) -> int:
+    following = _said(imap, "UIDNEXT")
     if following is not None:
         return following - 1
-    found = _ok(await imap.uid_search("ALL", charset=None), "search")
-    return max((int(word) for word in (found[0] if found else b"").split() if word.isdigit()), default=0)
+    found = _ask("search", lambda: imap.client.uid("SEARCH", "ALL"))
+    return max((int(word) for line in found for word in line.split() if word.isdigit()), default=0)
 
 
-async def _fetch(imap: Any, uid: int, size: int, identity: str) -> Mail | None:
+def _fetch(imap: BaseMailBox, uid: int, size: int, identity: str) -> Mail | None:
     """The mail, or its first MiB; None when it is gone by now."""
     part = f"(BODY.PEEK[]<0.{MAX_MAIL}>)" if size > MAX_MAIL else "(BODY.PEEK[])"
-    lines = _ok(await imap.uid("fetch", str(uid), part), "fetch a mail")
-    content = next((line for line in lines if isinstance(line, bytearray)), None)  # a literal
+    lines = _ask("fetch a mail", lambda: imap.client.uid("FETCH", str(uid), part))
+    content = next((line[1] for line in lines if isinstance(line, tuple)), None)  # a literal
     if content is None:
         return None
-    message = message_from_bytes(bytes(content), policy=policy.default)
+    message = message_from_bytes(content, policy=policy.default)
     text = message.get_body(("plain", "html"))
     sent = getattr(message["Date"], "datetime", None)
     return Mail(

@@ -1,13 +1,14 @@
 """Mail, through real servers on loopback."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aioimaplib.imap_testing_server import ImapProtocol, Mail, MockImapServer
 from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import ValidationError
 
@@ -101,38 +102,82 @@ async def test_without_a_server_the_setting_is_named(context: MakeContext) -> No
         await email.send.fn(context(settings=settings), email.Letter(to="ada@example.com", subject="x"))
 
 
+class Imap:
+    """An IMAP server with one user and one mailbox; ``asked`` is what clients sent."""
+
+    def __init__(self) -> None:
+        self.mails: dict[int, bytes] = {}
+        self.uidnext = True  # some servers do not tell it
+        self.silent_at = ""  # the command it never answers
+        self.asked: list[str] = []
+
+    def receive(self, message: EmailMessage) -> None:
+        self.mails[max(self.mails, default=0) + 1] = message.as_bytes(policy=policy.SMTP)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            writer.write(b"* OK ready\r\n")
+            while line := (await reader.readline()).decode().strip():
+                tag, command = line.split(" ", 1)
+                self.asked.append(command)
+                if self.silent_at and command.startswith(self.silent_at):
+                    await reader.read()
+                    break
+                untagged, status = self.answer(command)
+                writer.write(b"".join(b"* " + one + b"\r\n" for one in untagged) + f"{tag} {status}\r\n".encode())
+                await writer.drain()
+        writer.close()
+
+    def answer(self, command: str) -> tuple[list[bytes], str]:
+        if command == "CAPABILITY":
+            return [b"CAPABILITY IMAP4rev1"], "OK done"
+        if command.startswith("LOGIN"):
+            return [], "OK done" if command == 'LOGIN "user" "pass"' else "NO [AUTHENTICATIONFAILED] wrong password"
+        if command.startswith("EXAMINE"):
+            if command != "EXAMINE INBOX":
+                return [], "NO no such mailbox"
+            following = b"OK [UIDNEXT %d] next" % (max(self.mails, default=0) + 1)
+            told = [b"%d EXISTS" % len(self.mails), b"OK [UIDVALIDITY 7] stable", following]
+            return told if self.uidnext else told[:2], "OK [READ-ONLY] done"
+        if command == "UID SEARCH ALL":
+            return [b"SEARCH " + b" ".join(b"%d" % uid for uid in self.mails)], "OK done"
+        if found := re.fullmatch(r"UID FETCH (\d+):\* \(UID RFC822.SIZE\)", command):
+            last = max(self.mails, default=0)
+            named = [uid for uid in self.mails if uid >= min(int(found[1]), last)]
+            sizes = [b"%d FETCH (UID %d RFC822.SIZE %d)" % (uid, uid, len(self.mails[uid])) for uid in named]
+            return sizes, "OK done"
+        if found := re.fullmatch(r"UID FETCH (\d+) \(BODY.PEEK\[\](?:<0.(\d+)>)?\)", command):
+            uid = int(found[1])
+            body = self.mails[uid][: int(found[2]) if found[2] else None]
+            return [b"%d FETCH (UID %d BODY[] {%d}\r\n%b)" % (uid, uid, len(body), body)], "OK done"
+        return ([b"BYE see you"], "OK done") if command == "LOGOUT" else ([], "BAD what?")
+
+
 @pytest.fixture
-async def imap() -> AsyncIterator[tuple[MockImapServer, dict[str, str]]]:
-    mock = MockImapServer()
-    loop = asyncio.get_running_loop()
-
-    def connect() -> ImapProtocol:
-        protocol = ImapProtocol(mock._server_state, 0, mock.capabilities, loop)
-        protocol.uidvalidity = 7  # the mock's own changes with each second
-        return protocol
-
-    server = await loop.create_server(connect, "127.0.0.1", 0)
+async def imap() -> AsyncIterator[tuple[Imap, dict[str, str]]]:
+    mind = Imap()
+    server = await asyncio.start_server(mind.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    yield mock, {"imap_url": f"imap://user:pass@127.0.0.1:{port}"}
+    yield mind, {"imap_url": f"imap://user:pass@127.0.0.1:{port}"}
     server.close()
 
 
-def mail(subject: str, sender: str = "Ada <ada@example.com>") -> Mail:
+def mail(subject: str, sender: str = "Ada <ada@example.com>", text: str | None = None) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, "user", subject
     message["Message-ID"] = f"<{subject}@example.com>"
-    message.set_content(f"about {subject}")
-    return Mail(message)
+    message.set_content(text or f"about {subject}")
+    return message
 
 
 async def test_received_starts_from_now_then_gives_each_mail_once(imap: Any, context: MakeContext) -> None:
     mock, settings = imap
     where = email.Mailbox(subject_contains="INV")
-    mock.receive(mail("inv-old"), imap_user="user", mailbox="INBOX")
+    mock.receive(mail("inv-old"))
     baseline = await email.received.fn(context(settings=settings), where)
     assert baseline.items == []
     for subject in ("inv-1", "other", "inv-2"):
-        mock.receive(mail(subject), imap_user="user", mailbox="INBOX")
+        mock.receive(mail(subject))
     page = await email.received.fn(context(settings=settings, cursor=baseline.cursor), where)
     assert [item.subject for item in page.items] == ["inv-1", "inv-2"]
     assert page.items[0].sender_address == "ada@example.com"
@@ -141,13 +186,55 @@ async def test_received_starts_from_now_then_gives_each_mail_once(imap: Any, con
     assert (after.items, after.cursor) == ([], page.cursor)
 
 
-async def test_received_after_renumbering_starts_afresh(imap: Any, context: MakeContext) -> None:
+@pytest.mark.parametrize("uidnext", [True, False])
+async def test_received_after_renumbering_starts_afresh(imap: Any, context: MakeContext, uidnext: bool) -> None:
     mock, settings = imap
-    mock.receive(mail("x"), imap_user="user", mailbox="INBOX")
+    mock.uidnext = uidnext
+    mock.receive(mail("x"))
     stale = {"uidvalidity": 6, "uid": 0}
     page = await email.received.fn(context(settings=settings, cursor=stale), email.Mailbox())
     assert page.items == []
     assert page.cursor == {"uidvalidity": 7, "uid": 1}
+
+
+async def test_received_reads_the_start_of_a_large_mail(
+    imap: Any, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mock, settings = imap
+    monkeypatch.setattr(email, "MAX_MAIL", 1000)
+    mock.receive(mail("large", text="word\n" * 1000))
+    page = await email.received.fn(context(settings=settings, cursor={"uidvalidity": 7, "uid": 0}), email.Mailbox())
+    assert page.items[0].subject == "large"
+    assert 500 < len(page.items[0].text) < 1000
+    assert mock.asked[-1] == "LOGOUT"
+
+
+async def test_received_hands_on_the_servers_refusal(imap: Any, context: MakeContext) -> None:
+    settings = imap[1]
+    with pytest.raises(sdk.Rejected, match="would not open Nowhere: no such mailbox"):
+        await email.received.fn(context(settings=settings), email.Mailbox(mailbox="Nowhere"))
+    for user in ("user", "us%C3%A9r"):
+        wrong = {"imap_url": settings["imap_url"].replace("user:pass", f"{user}:wrong")}
+        with pytest.raises(sdk.Rejected, match="would not sign in"):
+            await email.received.fn(context(settings=wrong), email.Mailbox())
+
+
+async def test_received_from_a_server_that_is_away(context: MakeContext) -> None:
+    with pytest.raises(sdk.Unavailable, match="does not answer"):
+        await email.received.fn(context(settings={"imap_url": "imap://user:pass@127.0.0.1:1"}), email.Mailbox())
+
+
+@pytest.mark.parametrize("limit", ["IMAP_ANSWER", "IMAP_POLL"])
+@pytest.mark.parametrize("command", ["CAPABILITY", "LOGIN", "EXAMINE"])
+async def test_received_does_not_wait_for_a_silent_server(
+    imap: Any, context: MakeContext, monkeypatch: pytest.MonkeyPatch, limit: str, command: str
+) -> None:
+    mock, settings = imap
+    mock.silent_at = command
+    monkeypatch.setattr(email, "IMAP_ANSWER", 1.0)
+    monkeypatch.setattr(email, limit, 0.3)
+    with pytest.raises(sdk.Unavailable, match="does not answer"):
+        await email.received.fn(context(settings=settings), email.Mailbox())
 
 
 def test_mailbox_name_cannot_carry_a_command() -> None:

@@ -3,12 +3,12 @@
 // What the page opens with, one tab each.
 window.AREA_OPERATIONS = [
   {
-    query: `# Who am I, and how much do I use? Sign in above first.
+    query: `# Who am I? Sign in above first.
 query Me {
   viewer {
     email
     displayName
-    usage { areas areasLimit }
+    createdAt
   }
 }
 `,
