@@ -143,6 +143,7 @@ class Bench:
                 "200",
                 "-f",
                 "raw",
+                "--function",
                 "-o",
                 found.name,
                 "--pid",

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     run_log_bytes: int = Field(
         1 << 20, ge=4096, description="Most bytes of log one run may store; the rest is cut, marked."
     )
-    payload_limit: int = Field(32 << 10, ge=1024, description="Payloads above this many bytes are stored in `blobs`.")
+    payload_limit: int = Field(
+        32 << 10, ge=1024, description="Inputs and outputs above this many bytes are cut, marked, in the run log."
+    )
     retention_days: int = Field(
         30, ge=1, description="Days that run events are kept before their partition is dropped."
     )

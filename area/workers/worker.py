@@ -52,4 +52,3 @@ def _startup(executor: Executor) -> Any:
 
 async def _run_batch(context: Any, *, runs: list[str]) -> None:
     await context["executor"].execute([UUID(run) for run in runs])
-
