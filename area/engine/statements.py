@@ -98,12 +98,6 @@ UPDATE runs SET lease_until = now() + $3::interval FROM unnest($1::uuid[], $2::i
 WHERE runs.id = t.id AND runs.fence = t.fence AND runs.status = 'running' RETURNING runs.id, runs.cancel_requested
 """
 
-# A graceful stop gives back what has not begun a step: the next worker need not wait for the lease.
-HAND_BACK = """
-UPDATE runs SET lease_until = now() FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
-WHERE runs.id = t.id AND runs.fence = t.fence AND runs.status = 'running'
-"""
-
 STEPS = "SELECT * FROM run_steps WHERE run_id = $1 ORDER BY position"
 
 VERSION = """

@@ -22,7 +22,7 @@ from area.nodes import sdk
 class OutputField:
     """One value that an action or a reaction hands on."""
 
-    key: str = field(description="The name in templates: {{ event.key }} or {{ steps.name.key }}.")
+    key: str = field(description="The name in templates: {{ trigger.key }} or {{ steps.name.key }}.")
     label: str = field(description="What to call it.")
     help: str = field(description="What it is; may be empty.")
     type: str = field(description="Its JSON type: string, number, integer, boolean, array, object, or any.")
@@ -87,8 +87,8 @@ class ActionDefinition(ComponentDefinition):
 class ReactionDefinition(ComponentDefinition):
     """What a run does."""
 
-    is_idempotent: bool | None = field(
-        description="Whether repeating it does no harm; null when that depends on the inputs."
+    is_idempotent: bool = field(
+        description="Whether repeating it does no harm; false too where that depends on the inputs."
     )
     timeout_seconds: float = field(description="How long one attempt may take, in seconds, unless the AREA says less.")
 
@@ -101,7 +101,7 @@ class ReactionDefinition(ComponentDefinition):
             key=reaction.key,
             name=reaction.name,
             description=reaction.description,
-            is_idempotent=None if callable(reaction.idempotent) else reaction.idempotent,
+            is_idempotent=reaction.idempotent is True,
             timeout_seconds=reaction.timeout,
         )
 

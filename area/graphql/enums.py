@@ -59,7 +59,7 @@ class HookKind(Enum):
     POLL = enum_value("poll", description="The platform asks the provider at intervals.")
     WEBHOOK = enum_value("webhook", description="The provider calls the platform.")
     SCHEDULE = enum_value("schedule", description="The clock.")
-    MANUAL = enum_value("manual", description="Its owner, by `runArea`.")
+    MANUAL = enum_value("manual", description="What the user's other AREAs do.")
 
 
 @strawberry.enum(description="Whether a hook works.")
