@@ -21,12 +21,16 @@ SIGN_IN = """
 """
 FEED = """
     subscription Watch($after: String) {
-      feed(after: $after) { cursor events { at level kind message step area { name } } }
+      feed(after: $after) { cursor events { at level kind message step data area { name } } }
     }
 """
 STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red"}
 WAITS = (0.5, 1.0, 2.0, 5.0)
 REFUSED = (4400, 4401, 4403)
+
+
+SHOWN = 400
+"""Most characters of an input or output that one line shows."""
 
 
 class WatchError(Exception):
@@ -103,4 +107,10 @@ def line(event: dict[str, Any]) -> Text:
     text.append(f"{(event.get('area') or {}).get('name', '?')} ", "cyan")
     if event.get("step"):
         text.append(f"[{event['step']}] ", "magenta")
-    return text.append(event["message"], style)
+    text.append(event["message"], style)
+    data = event["data"] or {}
+    for name in ("input", "output"):
+        if name in data:
+            shown = orjson.dumps(data[name]).decode()
+            text.append(f"\n         {name} {shown[:SHOWN]}{'…' if len(shown) > SHOWN else ''}", "dim")
+    return text

@@ -1,5 +1,7 @@
 """The one writer of a run's state. Every change is a conditional UPDATE that names the fence (law 3)."""
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,11 +9,16 @@ from uuid import UUID
 
 import asyncpg
 
-from area.core import metrics
+from area.core import log, metrics
 from area.core.jsons import dump_or_none
 from area.engine import statements
 from area.engine.batcher import Batcher
 from area.engine.feed import TERMINAL
+
+logger = log.get(__name__)
+
+PERSIST_SECONDS = 90.0
+"""How long a worker tries to write an outcome while Postgres is away."""
 
 
 class Fenced(Exception):
@@ -99,15 +106,39 @@ class Runs:
         rows = await self._pool.fetch(statements.RENEW, list(held), list(held.values()), self.lease)
         return {row["id"]: row["cancel_requested"] for row in rows}
 
+    async def _persist(self, arguments: list[Any]) -> list[asyncpg.Record]:
+        """Write through a Postgres that restarts: the outcome of a call must not be lost because its database blinked."""
+        deadline, delay = time.monotonic() + PERSIST_SECONDS, 0.05
+        while True:
+            try:
+                rows: list[asyncpg.Record] = await self._pool.fetch(statements.CHECKPOINT, *arguments)
+                return rows
+            except _AWAY as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("runs.checkpoint_again", error=repr(error))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+
     async def _flush(self, batch: list[Checkpoint]) -> list[bool | None]:
         heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error)] for c in batch]
         steps = [row for c in batch for row in c.steps]
         events = [row for c in batch for row in c.events]
-        rows = await self._pool.fetch(
-            statements.CHECKPOINT, *_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)
-        )
+        rows = await self._persist([*_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)])
         found = {row["id"]: row["cancel_requested"] for row in rows}
         return [found.get(c.run_id) for c in batch]
+
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+"""Failures that pass: what was not written is written again, and the fence refuses it if the run has gone to another."""
 
 
 def _columns(rows: list[Any], width: int) -> list[list[Any]]:

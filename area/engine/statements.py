@@ -89,13 +89,22 @@ WITH given AS (
   FROM unnest($21::uuid[], $22::int[], $23::timestamptz[], $24::timestamptz[], $25::text[], $26::text[], $27::text[], $28::text[],
       $29::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
   JOIN ok ON ok.id = e.run_id
+  ON CONFLICT DO NOTHING -- a checkpoint sent again because its answer was lost
 )
 SELECT id, cancel_requested FROM ok
 """
 
+# A renewal never waits for a lock, so it cannot be part of a deadlock: a run that is locked is being checkpointed, which renews it.
 RENEW = """
-UPDATE runs SET lease_until = now() + $3::interval FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
-WHERE runs.id = t.id AND runs.fence = t.fence AND runs.status = 'running' RETURNING runs.id, runs.cancel_requested
+WITH given AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
+), free AS (
+  SELECT runs.id FROM runs JOIN given ON given.id = runs.id AND given.fence = runs.fence WHERE runs.status = 'running'
+  FOR NO KEY UPDATE OF runs SKIP LOCKED
+), renewed AS (
+  UPDATE runs SET lease_until = now() + $3::interval FROM free WHERE runs.id = free.id AND runs.status = 'running'
+)
+SELECT runs.id, runs.cancel_requested FROM runs JOIN given ON given.id = runs.id AND given.fence = runs.fence
+WHERE runs.status = 'running'
 """
 
 STEPS = "SELECT * FROM run_steps WHERE run_id = $1 ORDER BY position"

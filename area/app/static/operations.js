@@ -18,7 +18,7 @@ query Me {
 subscription Live {
   feed {
     isCaughtUp
-    events { at level message step area { name } }
+    events { at kind message step data area { name } }
   }
 }
 `,
