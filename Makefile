@@ -22,7 +22,9 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	if [ -x $(BIN)/python ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then rm -rf $(VENV); fi; \
 	echo "Setting up $(VENV) with $$python: once, about a minute."; \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt || { \
+		echo 'Installing the requirements failed; the lines above name the package. No network: mend it and run make again. No wheel' \
+			'for this system and no compiler: install gcc and the Python headers (on Debian: build-essential python3-dev).' >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -30,7 +32,7 @@ dev: $(STAMP) ## Run everything here: API, worker, scheduler, Postgres, Redis
 	@exec $(BIN)/area dev
 
 test: $(STAMP) ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --cov=area --cov-report=term:skip-covered
 
 check: lint types imports drift ## Lint, types, import direction, schema drift
 

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from area.core.clock import now
-from area.core.errors import InvalidInput, NotFound
+from area.core.errors import Conflict, InvalidInput, NotFound
 from area.core.ids import new_id
 from area.core.jsons import dump
 from area.engine.platform import Platform
@@ -26,9 +26,28 @@ WITH ended AS (
 SELECT id FROM ended
 """
 
+# A person says what became of a call that nobody answered: it happened, with this output, or it is to be tried again.
+SETTLE = """
+WITH run AS (
+  UPDATE runs SET status = 'queued', last_seq = last_seq + 1, fence = fence + 1, lease_until = NULL
+  WHERE id = $1 AND user_id = $2 AND status = 'held'
+    AND EXISTS (SELECT 1 FROM run_steps WHERE run_id = $1 AND key = $3 AND status = 'unknown')
+    AND NOT EXISTS (SELECT 1 FROM run_steps WHERE run_id = $1 AND key <> $3 AND status = 'unknown')
+  RETURNING id, user_id, area_id, last_seq
+), step AS (
+  UPDATE run_steps SET status = CASE WHEN $4 THEN 'succeeded' ELSE 'pending' END, error = NULL,
+    effect = CASE WHEN $4 THEN 'confirmed' ELSE 'none' END, output = CASE WHEN $4 THEN $5::text::jsonb END,
+    finished_at = CASE WHEN $4 THEN finished_at END
+  FROM run WHERE run_steps.run_id = run.id AND key = $3
+)
+INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, step, message)
+SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'step_settled', 'info', $3, $6 FROM run
+RETURNING run_id
+"""
+
 START = """
 WITH event AS (
-  INSERT INTO events (id, hook_id, dedupe_key, payload) SELECT $1, $2, $3, $4::jsonb WHERE $4::text IS NOT NULL RETURNING id
+  INSERT INTO events (id, hook_id, dedupe_key, payload) SELECT $1, $2, $3, $4::text::jsonb WHERE $4::text IS NOT NULL RETURNING id
 ), run AS (
   INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq)
   VALUES ($5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1)
@@ -77,6 +96,20 @@ async def cancel_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
         if await pool.fetchrow(RUN, run_id, user_id) is None:
             raise NotFound("There is no such run.", path=("id",))
     platform.doorbell.announce(user_id, run_id)
+
+
+async def settle_step(
+    platform: Platform, user_id: UUID, run_id: UUID, step: str, *, happened: bool, output: Any | None = None
+) -> None:
+    """Settle a step whose outcome is unknown, and let its run go on. Raises: NotFound, Conflict."""
+    pool = platform.db.pool
+    message = "Settled by its owner: it happened" if happened else "Settled by its owner: to be tried again"
+    settled = await pool.fetchval(SETTLE, run_id, user_id, step, happened, dump(output or {}), message)
+    if settled is None:
+        if await pool.fetchrow(RUN, run_id, user_id) is None:
+            raise NotFound("There is no such run.", path=("id",))
+        raise Conflict(f"Step {step!r} of this run is not the one that waits to be settled.", path=("step",))
+    _ring(platform, user_id, run_id)
 
 
 async def replay_run(

@@ -133,6 +133,7 @@ class LogKind(Enum):
     STEP_SKIPPED = enum_value("step_skipped", description="A step was left out.")
     STEP_WAITING = enum_value("step_waiting", description="A step waits for a moment.")
     STEP_RETRYING = enum_value("step_retrying", description="A step failed and will be tried again.")
+    STEP_SETTLED = enum_value("step_settled", description="A person said what became of a step.")
     STEP_UNKNOWN = enum_value("step_unknown", description="No answer came back from a step's call.")
     LOG = enum_value("log", description="A line that the reaction wrote.")
     RUN_SUCCEEDED = enum_value("run_succeeded", description="The run is done.")

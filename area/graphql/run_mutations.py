@@ -60,6 +60,16 @@ class ReplayRunInput:
     )
 
 
+@strawberry.input(description="What became of a call that nobody answered.")
+class SettleStepInput:
+    """What became of a call that nobody answered."""
+
+    id: strawberry.ID = field(description="The held run.")
+    step: str = field(description="Key of the step whose outcome is unknown.")
+    happened: bool = field(description="Whether the call happened; false tries it again.")
+    output: JSON | None = field(default=None, description="What the call gave, for later steps; empty when left out.")
+
+
 @strawberry.type
 class RunMutations:
     """Starting, ending and repeating runs."""
@@ -105,6 +115,23 @@ class RunMutations:
         try:
             run_id = row_id(input.id, "Run")
             await control.cancel_run(info.context.platform, user_id, run_id)
+            return await _answer(info, run_id)
+        except AreaError as error:
+            return RunPayload(errors=user_errors(error))
+
+    @resolved(description="Say what became of a step whose outcome is unknown; its run goes on.")
+    async def settle_step(
+        self,
+        info: Info,
+        input: Annotated[SettleStepInput, strawberry.argument(description="What to do.")],  # noqa: A002
+    ) -> RunPayload | None:
+        """Say what became of a step whose outcome is unknown; its run goes on."""
+        user_id = info.context.user_id
+        try:
+            run_id = row_id(input.id, "Run")
+            await control.settle_step(
+                info.context.platform, user_id, run_id, input.step, happened=input.happened, output=input.output
+            )
             return await _answer(info, run_id)
         except AreaError as error:
             return RunPayload(errors=user_errors(error))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from area.core.errors import Conflict
 from area.engine import control
 from area.engine.areas import ReactionDraft
 from area.engine.runs import Checkpoint, Fenced
@@ -63,6 +64,28 @@ async def test_a_kill_inside_a_call_that_must_not_repeat_is_told_as_unknown(worl
     step = (await world.steps(run))["second"]
     assert (step["status"], step["effect"]) == ("unknown", "unknown")
     assert [path for path, _, _ in sink.calls] == ["/first", "/second"]
+
+
+async def test_a_person_settles_what_is_unknown(world: World, sink: Sink) -> None:
+    _, happened = await _killed_in_the_call(world, sink, "POST")
+    await world.execute(happened)
+    await control.settle_step(world.platform, world.user, happened, "second", happened=True, output={"status": 201})
+    await world.execute(happened)
+    assert await world.status(happened) == "succeeded"
+    assert (await world.steps(happened))["second"]["output"] == {"status": 201}
+    assert [path for path, _, _ in sink.calls] == ["/first", "/second"], "what happened is not repeated"
+    with pytest.raises(Conflict):
+        await control.settle_step(world.platform, world.user, happened, "second", happened=False)
+    await world.story(happened)
+
+
+async def test_a_person_asks_for_another_try(world: World, sink: Sink) -> None:
+    _, run = await _killed_in_the_call(world, sink, "POST")
+    await world.execute(run)
+    await control.settle_step(world.platform, world.user, run, "second", happened=False)
+    await world.execute(run)
+    assert await world.status(run) == "succeeded"
+    assert [path for path, _, _ in sink.calls] == ["/first", "/second", "/second"]
 
 
 async def test_what_redis_forgot_is_found_in_postgres(world: World) -> None:

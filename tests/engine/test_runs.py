@@ -171,3 +171,13 @@ async def test_odd_payloads_are_kept(world: World) -> None:
     run = await world.happen(area, {"text": "nul \x00 end", "deep": {"x": [1] * 50}, "big": 2**60})
     assert await world.status(run) == "succeeded"
     assert (await world.steps(run))["a"]["input"]["message"] == "nul \ufffd end"
+
+
+async def test_an_area_runs_by_hand_on_a_payload_or_on_its_sample(world: World) -> None:
+    area = await world.area(log("a", "{{ trigger.body.name }} by {{ trigger.method }}"))
+    given = await control.run_area(world.platform, world.user, area.id, {"body": {"name": "Ada"}, "method": "POST"})
+    sample = await control.run_area(world.platform, world.user, area.id, None, is_test=True)
+    await world.execute(given, sample)
+    assert (await world.steps(given))["a"]["input"]["message"] == "Ada by POST"
+    assert (await world.steps(sample))["a"]["input"]["message"].endswith(" by POST")
+    assert await world.pool.fetchval("SELECT is_test FROM runs WHERE id = $1", sample)
