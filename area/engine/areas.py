@@ -71,13 +71,16 @@ async def create_area(platform: Platform, user_id: UUID, draft: AreaDraft) -> Ar
             version=1,
             published_version=1,
         )
-        session.add(area)
-        await session.flush()
-        await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
         try:
+            session.add(area)
+            await session.flush()
+            await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
             await session.commit()
         except IntegrityError:
             await session.rollback()
+            if not draft.idempotency_key:
+                raise
+            # The same call came twice at once, and the other one was first.
             return (await session.execute(known)).scalar_one()
     return await _fresh(platform, user_id, area.id)
 

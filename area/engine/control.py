@@ -7,6 +7,7 @@ from area.core.clock import now
 from area.core.errors import Conflict, InvalidInput, NotFound
 from area.core.ids import new_id
 from area.core.jsons import dump
+from area.engine.plan import PlanBroken
 from area.engine.platform import Platform
 
 # A run that nobody executes is cancelled here and now; one that is executed is asked to, and stops at its next step's edge.
@@ -26,13 +27,15 @@ WITH ended AS (
 SELECT id FROM ended
 """
 
+ASK = "UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running' RETURNING id"
+
 # A person says what became of a call that nobody answered: it happened, with this output, or it is to be tried again.
 SETTLE = """
 WITH run AS (
-  UPDATE runs SET status = 'queued', last_seq = last_seq + 1, fence = fence + 1, lease_until = NULL
+  UPDATE runs SET last_seq = last_seq + 1, fence = fence + 1, lease_until = NULL, status = CASE WHEN EXISTS (
+      SELECT 1 FROM run_steps WHERE run_id = $1 AND key <> $3 AND status = 'unknown') THEN 'held' ELSE 'queued' END
   WHERE id = $1 AND user_id = $2 AND status = 'held'
     AND EXISTS (SELECT 1 FROM run_steps WHERE run_id = $1 AND key = $3 AND status = 'unknown')
-    AND NOT EXISTS (SELECT 1 FROM run_steps WHERE run_id = $1 AND key <> $3 AND status = 'unknown')
   RETURNING id, user_id, area_id, last_seq
 ), step AS (
   UPDATE run_steps SET status = CASE WHEN $4 THEN 'succeeded' ELSE 'pending' END, error = NULL,
@@ -56,11 +59,13 @@ INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, mes
 VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', $14, NULL)
 """
 
-# The steps before the one that a replay starts from are taken over with their outputs, so that they do not happen again.
+# The steps before the one that a replay starts from do not happen again, whatever became of them: their outputs are taken over.
 COPY_STEPS = """
 INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at)
-SELECT $1, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at
-FROM run_steps WHERE run_id = $2 AND position < $3 AND status IN ('succeeded', 'skipped')
+SELECT $1, o.place - 1, s.key, s.reaction, CASE WHEN s.status = 'succeeded' THEN 'succeeded' ELSE 'skipped' END,
+  s.attempt, s.input, s.output, s.effect, s.started_at, coalesce(s.finished_at, now())
+FROM run_steps s JOIN unnest($3::text[]) WITH ORDINALITY AS o(key, place) ON o.key = s.key
+WHERE s.run_id = $2 AND s.status IN ('succeeded', 'skipped', 'failed', 'unknown')
 """
 
 AREA = "SELECT id, hook_id, published_version_id FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"
@@ -90,9 +95,11 @@ async def run_area(
 async def cancel_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
     """Cancel a run; one that has ended stays as it is. Raises: NotFound."""
     pool = platform.db.pool
-    if await pool.fetchval(CANCEL, run_id, user_id) is None:
-        asked = "UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running'"
-        await pool.execute(asked, run_id, user_id)
+    # Between the two statements the run may change from one kind to the other: then the first is right after all.
+    for statement in (CANCEL, ASK, CANCEL, ASK):
+        if await pool.fetchval(statement, run_id, user_id) is not None:
+            break
+    else:
         if await pool.fetchrow(RUN, run_id, user_id) is None:
             raise NotFound("There is no such run.", path=("id",))
     platform.doorbell.announce(user_id, run_id)
@@ -104,7 +111,10 @@ async def settle_step(
     """Settle a step whose outcome is unknown, and let its run go on. Raises: NotFound, Conflict."""
     pool = platform.db.pool
     message = "Settled by its owner: it happened" if happened else "Settled by its owner: to be tried again"
-    settled = await pool.fetchval(SETTLE, run_id, user_id, step, happened, dump(output or {}), message)
+    async with pool.acquire() as connection, connection.transaction():
+        # The run is locked first, so that two people who settle two steps see each other.
+        await connection.fetchval("SELECT 1 FROM runs WHERE id = $1 AND user_id = $2 FOR UPDATE", run_id, user_id)
+        settled = await connection.fetchval(SETTLE, run_id, user_id, step, happened, dump(output or {}), message)
     if settled is None:
         if await pool.fetchrow(RUN, run_id, user_id) is None:
             raise NotFound("There is no such run.", path=("id",))
@@ -128,7 +138,10 @@ async def replay_run(
     if area is None:
         raise NotFound("The AREA of this run has been deleted.", path=("id",))
     version = area["published_version_id"] if use_published else old["area_version_id"]
-    plan = await platform.plans.get(version)
+    try:
+        plan = await platform.plans.get(version)
+    except PlanBroken as error:
+        raise InvalidInput(str(error), path=("id",)) from None
     keys = [step.key for step in plan.steps]
     if from_step is not None and from_step not in keys:
         raise InvalidInput(f"There is no step {from_step!r}; the steps are {', '.join(keys)}.", path=("fromStep",))
@@ -139,7 +152,7 @@ async def replay_run(
             old["event_id"], "replay", old["is_test"], run_id, from_step, f"Replay, asked for at {now():%Y-%m-%d %H:%M:%S} UTC",
         )  # fmt: skip
         if from_step is not None:
-            await connection.execute(COPY_STEPS, new, run_id, keys.index(from_step))
+            await connection.execute(COPY_STEPS, new, run_id, keys[: keys.index(from_step)])
     _ring(platform, user_id, new)
     return new
 

@@ -109,13 +109,13 @@ class Executor:
     async def _settle(self, run: Execution, plan: Plan) -> None:
         """Write where the run stands: its end, or what it rests for."""
         states = [run.states[step.position] for step in plan.steps]
-        if any(state.status == "unknown" for state in states):
-            run.tell("run_held", "Held: a person must say whether a call happened", level="warning")
-            await run.commit("held")
-        elif run.cancelled:
+        if run.cancelled:
             self._skip_rest(run, plan)
             run.tell("run_cancelled", "Cancelled", level="warning")
             await run.commit("cancelled")
+        elif any(state.status == "unknown" for state in states):
+            run.tell("run_held", "Held: a person must say whether a call happened", level="warning")
+            await run.commit("held")
         elif run.failure:
             self._skip_rest(run, plan)
             run.tell("run_failed", run.failure["message"], level="error", data={"error": run.failure})
@@ -137,7 +137,7 @@ class Executor:
     def _skip_rest(self, run: Execution, plan: Plan) -> None:
         for step in plan.steps:
             state = run.states[step.position]
-            if state.status not in FINAL:
+            if state.status not in (*FINAL, "unknown"):
                 run.finish_step(state, "skipped")
                 run.tell("step_skipped", "Skipped: the run has ended", step=step.key)
 

@@ -67,6 +67,7 @@ async def attach(session: AsyncSession, action: sdk.Action, where: sdk.Inputs, a
     if hook.status in ("unused", "ended"):
         # What happened while nobody watched is not news: the cursor starts again from a baseline.
         hook.status, hook.cursor, hook.failures_in_row = "active", None, 0
+        hook.lease_until = None
         hook.next_due_at = row["next_due_at"]  # type: ignore[assignment]
     return hook.id
 
@@ -76,12 +77,15 @@ async def release(session: AsyncSession, hook_id: UUID | None) -> None:
     if hook_id is None:
         return
     await session.flush()
+    # Locked before it is looked at: an AREA that is being attached elsewhere is waited for, and seen.
+    await session.execute(select(Hook.id).where(Hook.id == hook_id).with_for_update())
     in_use = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None), Area.is_enabled).limit(1)
-    if (await session.execute(in_use)).first() is None:
-        # A private URL stays known while its AREA is only switched off, so that deliveries are told as paused.
-        await session.execute(
-            update(Hook).where(Hook.id == hook_id, Hook.kind != "webhook").values(status="unused", next_due_at=None)
-        )
-        gone = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None)).limit(1)
-        if (await session.execute(gone)).first() is None:
-            await session.execute(update(Hook).where(Hook.id == hook_id).values(status="unused", next_due_at=None))
+    if (await session.execute(in_use)).first() is not None:
+        return
+    # Without a lease, a look that is under way finds its hook changed and keeps nothing.
+    unwatched = update(Hook).where(Hook.id == hook_id).values(status="unused", next_due_at=None, lease_until=None)
+    # A private URL stays known while its AREA is only switched off, so that deliveries are told as paused.
+    await session.execute(unwatched.where(Hook.kind != "webhook"))
+    gone = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None)).limit(1)
+    if (await session.execute(gone)).first() is None:
+        await session.execute(unwatched)

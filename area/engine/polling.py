@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,18 +23,23 @@ from area.nodes.registry import UnknownComponent
 
 logger = log.get(__name__)
 
+CLOCKED = ("schedule", "manual")
+POLLED = ("poll",)
+"""Looked at apart: a source that does not answer must not delay the clock."""
 AT_ONCE = 50
 SEEN_KEPT = 2_000
 """Identities remembered per hook: an item that a source shows again is not new."""
 POLL_TIMEOUT = 45.0
 BACKOFF_CAP = timedelta(hours=1)
 BROKEN_AFTER = 5
+MAX_WAIT = 86_400.0
+"""Longest wait, in seconds, that a provider may ask for: a wrong header must not park a source for years."""
 OUTCOME_EVERY = timedelta(seconds=1)
 
 
-async def tick(platform: Platform) -> int:
-    """Look at every hook that is due; the answer is how many there were."""
-    rows = await platform.db.pool.fetch(statements.DUE_HOOKS, AT_ONCE)
+async def tick(platform: Platform, kinds: Sequence[str] = CLOCKED + POLLED) -> int:
+    """Look at the hooks of these kinds that are due; the answer is how many there were."""
+    rows = await platform.db.pool.fetch(statements.DUE_HOOKS, AT_ONCE, list(kinds))
     await asyncio.gather(*(_guarded(platform, row) for row in rows))
     return len(rows)
 
@@ -164,9 +170,13 @@ def _announce(platform: Platform, accepted: list[Accepted]) -> None:
 
 async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception) -> None:
     failures = hook["failures_in_row"] + 1
-    wait = error.retry_after if isinstance(error, sdk.Throttled) else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
+    wait = (
+        min(error.retry_after, MAX_WAIT)
+        if isinstance(error, sdk.Throttled)
+        else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
+    )
     due = now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
     status = "broken" if failures >= BROKEN_AFTER else "active"
-    message = str(error)[:1000] or type(error).__name__
+    message = (str(error) or type(error).__name__).replace("\x00", "\ufffd")[:1000]
     async with platform.db.pool.acquire() as connection:
         await _move(connection, hook, hook["cursor"], due, failures, message, status)

@@ -67,7 +67,9 @@ WITH given AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[])
     AS t(id, fence, status, last_seq, due_at, error)
 ), ok AS (
-  UPDATE runs SET status = given.status, last_seq = given.last_seq, due_at = given.due_at,
+  -- A cancel that was accepted while the run went to rest must not rest with it: queued, it is claimed and cancelled.
+  UPDATE runs SET status = CASE WHEN given.status = 'waiting' AND runs.cancel_requested THEN 'queued' ELSE given.status END,
+    last_seq = given.last_seq, due_at = CASE WHEN NOT runs.cancel_requested THEN given.due_at END,
     error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $7::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
   FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running'
@@ -136,7 +138,7 @@ HOOK_BY_TOKEN = "SELECT id, action, config, status FROM hooks WHERE token = $1 A
 
 DUE_HOOKS = """
 WITH due AS (
-  SELECT id FROM hooks WHERE next_due_at <= now() AND status IN ('active', 'broken') AND kind IN ('poll', 'schedule', 'manual')
+  SELECT id FROM hooks WHERE next_due_at <= now() AND status IN ('active', 'broken') AND kind = ANY($2::text[])
     AND (lease_until IS NULL OR lease_until < now())
   ORDER BY next_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
@@ -149,7 +151,7 @@ RETURNING hooks.id, hooks.kind, hooks.action, hooks.config, hooks.cursor, hooks.
 POLLED = """
 UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_at = now(), failures_in_row = $5, last_error = $6,
   status = $7
-WHERE id = $1 AND lease_until = $2 RETURNING id
+WHERE id = $1 AND lease_until = $2 AND status IN ('active', 'broken') RETURNING id
 """
 
 STALE = """

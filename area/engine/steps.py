@@ -152,8 +152,11 @@ class Steps:
         match error:
             case sdk.Throttled():
                 # A snooze is not an attempt.
+                if state.started_at is not None and now() - state.started_at > MAX_AGE:
+                    self._fail(run, step, state, _error(error.code, error.message))
+                    return
                 state.attempt -= 1
-                until = now() + timedelta(seconds=max(1.0, error.retry_after))
+                until = now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
                 self._wait(run, state, until, _error(error.code, error.message), f"{error.message}; waiting as asked")
             case sdk.Unavailable():
                 self._retry(run, step, state, _error(error.code, error.message))

@@ -27,14 +27,15 @@ async def run_scheduler(settings: Settings) -> None:
         await housekeeping.sync_services(platform)
         await housekeeping.keep_partitions(platform.db.pool, settings.retention_days)
 
-    async def look() -> None:
+    async def look(kinds: tuple[str, ...]) -> None:
         found = polling.AT_ONCE
         while found >= polling.AT_ONCE:
-            found = await polling.tick(platform)
+            found = await polling.tick(platform, kinds)
 
     await tidy()
     tasks = [
-        asyncio.create_task(_forever(look, TICK)),
+        asyncio.create_task(_forever(lambda: look(polling.CLOCKED), TICK)),
+        asyncio.create_task(_forever(lambda: look(polling.POLLED), TICK)),
         asyncio.create_task(_forever(lambda: ring_stale(platform), 1.0)),
         asyncio.create_task(_forever(tidy, 1800.0)),
     ]
@@ -62,6 +63,10 @@ async def _forever(work: Callable[[], Awaitable[object]], seconds: float) -> Non
             await work()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             logger.warning("scheduler.postgres_away", error=repr(error))
+            await asyncio.sleep(1)
+        except Exception:
+            # Whatever one hook brings about, the others are still looked at.
+            logger.exception("scheduler.broke")
             await asyncio.sleep(1)
         # Replicas do not march in step.
         await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311

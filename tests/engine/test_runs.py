@@ -1,7 +1,11 @@
 """A run's life: its steps in order, its conditions, its failures, its rests, its end."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+
 from area.engine import control
 from area.engine.areas import ReactionDraft, set_area_enabled
+from area.engine.runs import Checkpoint
 from tests.engine.conftest import Sink, World, http, log
 
 
@@ -181,3 +185,20 @@ async def test_an_area_runs_by_hand_on_a_payload_or_on_its_sample(world: World) 
     assert (await world.steps(given))["a"]["input"]["message"] == "Ada by POST"
     assert (await world.steps(sample))["a"]["input"]["message"].endswith(" by POST")
     assert await world.pool.fetchval("SELECT is_test FROM runs WHERE id = $1", sample)
+
+
+async def test_one_idempotency_key_makes_one_area_however_often_and_soon(world: World) -> None:
+    made = await asyncio.gather(*(world.area(log("a"), idempotency_key="once") for _ in range(5)))
+    assert len({area.id for area in made}) == 1
+
+
+async def test_a_cancel_accepted_while_a_run_goes_to_rest_is_kept(world: World, sink: Sink) -> None:
+    area = await world.area(ReactionDraft("flow.delay", {"seconds": 3600}, key="wait"))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    [claim] = await world.platform.runs.claim([run])
+    await control.cancel_run(world.platform, world.user, run)
+    due = datetime.now(UTC) + timedelta(hours=1)
+    await world.platform.runs.commit(Checkpoint(run, claim["fence"], "waiting", 1, due))
+    await world.execute(run)
+    assert await world.status(run) == "cancelled"

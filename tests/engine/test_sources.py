@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from area.engine import polling
-from area.engine.areas import delete_area
+from area.engine import polling, statements
+from area.engine.areas import delete_area, set_area_enabled
 from area.engine.intake import UnknownHook
 from area.nodes import sdk
 from tests.engine.conftest import World, eventually, log, serving
@@ -168,3 +168,13 @@ async def test_an_area_reacts_to_the_failure_of_another(world: World) -> None:
     await poll(world, watcher.hook_id)
     await poll(world, watcher.hook_id)
     assert await count(world, watcher) == 1
+
+
+async def test_a_source_switched_off_during_its_poll_stays_off(world: World, feed: FeedServer) -> None:
+    area = await world.area(log("x"), action="rss.new_item", config={"url": feed.url})
+    await world.pool.execute("UPDATE hooks SET next_due_at = now() WHERE id = $1", area.hook_id)
+    [*claimed] = await world.pool.fetch(statements.DUE_HOOKS, 50, ["poll"])
+    mine = next(row for row in claimed if row["id"] == area.hook_id)
+    await set_area_enabled(world.platform, world.user, area.id, enabled=False)
+    await polling._guarded(world.platform, mine)
+    assert await world.pool.fetchval("SELECT status FROM hooks WHERE id = $1", area.hook_id) == "unused"

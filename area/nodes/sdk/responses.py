@@ -55,16 +55,20 @@ def map_transport_error(error: Exception) -> NodeError:
     return Unknown(f"No complete answer came back, so the call may have happened: {reason}")
 
 
+MAX_WAIT = 86_400.0
+"""Longest wait, in seconds, that a provider is believed: a wrong header must not stop anything for years."""
+
+
 def retry_after(response: httpx.Response, default: float = 30.0) -> float:
     """Seconds to wait by the Retry-After header, which holds seconds or an HTTP date (RFC 9110, 10.2.3)."""
     given = response.headers.get("retry-after", "").strip()
     if given.isascii() and given.isdigit():
-        return float(given[:9])
+        return min(float(given[:9]), MAX_WAIT)
     try:
         wait = (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
         return default
-    return max(wait, 0.0)
+    return min(max(wait, 0.0), MAX_WAIT)
 
 
 def _snippet(response: httpx.Response) -> str:
