@@ -19,6 +19,7 @@ from area.graphql.loaders import RunConditions
 from area.graphql.nodes import Node, finds
 from area.graphql.pages import After, Before, Connection, First, Last, bad_input, by_id, connection, window
 from area.graphql.runs import Delivery, Run
+from area.graphql.statistics import AreaStats, area_stats
 from area.graphql.versions import AreaAction, AreaReaction, AreaVersion, Hook
 
 
@@ -86,6 +87,15 @@ class Area(Node):
         """What watches for its events."""
         row = await info.context.loaders.hooks.load(self.row.hook_id) if self.row.hook_id else None
         return Hook.of(row) if row else None
+
+    @resolved(description="How its runs ended.")
+    async def stats(
+        self,
+        info: Info,
+        since: Annotated[datetime | None, strawberry.argument(description="Only runs made since then.")] = None,
+    ) -> AreaStats:
+        """How its runs ended."""
+        return await area_stats(info.context.platform.db.pool, info.context.user_id, self.row.id, since)
 
     @resolved(description="Its latest run.")
     async def last_run(self, info: Info) -> Run | None:

@@ -18,6 +18,7 @@ from area.graphql.fields import resolved
 from area.graphql.nodes import Node, finds
 from area.graphql.pages import After, Before, Connection, First, Last, by_id, connection, window
 from area.graphql.runs import Delivery, Run
+from area.graphql.statistics import Usage, usage
 
 
 @strawberry.type(description="The signed-in user.")
@@ -27,6 +28,12 @@ class Viewer(Node):
     email: str = field(description="The mail address they sign in with.")
     display_name: str = field(description="What to call them; may be empty.")
     created_at: datetime = field(description="When they signed up.")
+
+    @resolved(description="How much of what is allowed they use.")
+    async def usage(self, info: Info) -> Usage:
+        """How much of what is allowed they use."""
+        platform = info.context.platform
+        return await usage(platform.db.pool, info.context.user_id, platform.settings.max_areas)
 
     @resolved(description="Their AREAs, newest first.")
     async def areas(

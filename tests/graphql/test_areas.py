@@ -55,6 +55,23 @@ async def test_an_area_from_end_to_end(ada: Client, platform: Platform) -> None:
     assert run["log"]["nodes"][-1]["kind"] == "RUN_SUCCEEDED"
 
 
+async def test_figures_count_what_there_is(ada: Client, platform: Platform) -> None:
+    area_id = await ada.create_area()
+    run_id = uuid_of((await ada.data(RUN, id=area_id))["runArea"]["run"]["id"], "Run")
+    asked = """query($id: ID!, $since: DateTime) { viewer { usage { areas areasLimit } }
+      node(id: $id) { ... on Area { stats(since: $since) { succeeded failed cancelled unfinished } } } }"""
+    before = await ada.data(asked, id=area_id)
+    assert before["node"]["stats"] == {"succeeded": 0, "failed": 0, "cancelled": 0, "unfinished": 1}
+    assert run_id is not None
+    await platform.executor().execute([run_id])
+    after = await ada.data(asked, id=area_id)
+    assert after["node"]["stats"] == {"succeeded": 1, "failed": 0, "cancelled": 0, "unfinished": 0}
+    later = await ada.data(asked, id=area_id, since="2999-01-01T00:00:00+00:00")
+    assert set(later["node"]["stats"].values()) == {0}
+    assert after["viewer"]["usage"]["areasLimit"] == platform.settings.max_areas
+    assert after["viewer"]["usage"]["areas"] >= 1
+
+
 async def test_errors_name_their_place(ada: Client) -> None:
     reactions: list[dict[str, Any]] = [
         {"reaction": "flow.lgo", "config": {}},

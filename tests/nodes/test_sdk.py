@@ -42,7 +42,7 @@ def test_a_poll_takes_its_models_from_its_signature() -> None:
 
 def test_a_node_without_docstring_or_models_is_refused() -> None:
     async def silent(ctx: sdk.Context, where: In) -> Out:
-        raise NotImplementedError
+        raise AssertionError("declared only, never called")
 
     async def untyped(ctx, where):  # type: ignore[no-untyped-def]
         """Does."""
@@ -56,7 +56,7 @@ def test_a_node_without_docstring_or_models_is_refused() -> None:
 def test_idempotency_can_depend_on_the_call() -> None:
     async def act(ctx: sdk.Context, what: In) -> Out:
         """Acts."""
-        raise NotImplementedError
+        raise AssertionError("declared only, never called")
 
     reaction = service().reaction("Act", idempotent=lambda what: what.name == "safe")(act)
     assert reaction.is_idempotent(In(name="safe"))
@@ -69,7 +69,7 @@ def test_hooks_are_kept_on_their_component() -> None:
     @acme.reaction("Act", idempotent=False)
     async def act(ctx: sdk.Context, what: In) -> Out:
         """Acts."""
-        raise NotImplementedError
+        raise AssertionError("declared only, never called")
 
     @act.reconcile
     async def find(ctx: sdk.Context, what: In) -> Out | None:
