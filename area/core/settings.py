@@ -1,6 +1,5 @@
 """Every setting of the platform, read once from the environment (prefix ``AREA_``) or a ``.env`` file."""
 
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -100,12 +99,6 @@ def load_settings() -> Settings:
             what = "is not set" if problem["type"] == "missing" else f"is not valid: {problem['msg']}"
             lines.append(f"AREA_{field.upper()} {what}. {about}")
         raise SettingsError("\n".join(lines)) from None
-
-
-@lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The process's settings, read once."""
-    return load_settings()
 
 
 def service_settings(service: str, environ: dict[str, str]) -> dict[str, str]:

@@ -37,7 +37,6 @@ class Execution:
         self.failure: dict[str, Any] | None = None
         self.states: dict[int, StepState] = {}
         self.outputs: dict[str, Any] = {}
-        self.in_flight = 0
         self._runs = runs
         self._seq: int = claim["last_seq"]
         self._lock = asyncio.Lock()

@@ -12,7 +12,7 @@ from area.core.settings import Settings
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
 from area.engine.execution import FINAL, Execution
-from area.engine.plan import Plan, PlanBroken, Plans
+from area.engine.plan import Plan, PlanBroken, Plans, PlanStep
 from area.engine.runs import Fenced, Runs
 from area.engine.steps import Steps
 
@@ -100,8 +100,8 @@ class Executor:
             if any(state.status == "unknown" for state in run.states.values()):
                 return
 
-    async def _one_of_many(self, run: Execution, step: "object") -> None:
-        await self._steps.execute(run, step)  # type: ignore[arg-type]
+    async def _one_of_many(self, run: Execution, step: PlanStep) -> None:
+        await self._steps.execute(run, step)
         # Its brothers may take long: what happened is written now.
         await run.commit()
         self._doorbell.announce(run.user_id, run.id)

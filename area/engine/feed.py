@@ -95,7 +95,7 @@ class Feed:
 
     async def account(self, user_id: UUID, after: str | None = None) -> AsyncIterator[FeedChunk]:
         """Every line of every run of a user after ``after``, or from now on, in an order that no late commit upsets."""
-        txid, number = parse_cursor(after) if after else (await self._db.pool.fetchval(statements.WATERMARK) - 1, 0)
+        txid, number = parse_cursor(after) if after else (await self._db.pool.fetchval(statements.WATERMARK), 0)
         # The first chunk may be empty: it gives the client a cursor to resume from.
         first, quick = True, 0
         with self._wakeups.listen(str(user_id)) as flag:

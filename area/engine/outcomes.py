@@ -5,6 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
+from area.engine import statements
+
 FOUND_AT_ONCE = 500
 
 # Runs that such a hook itself started are left out: an AREA that reacts to failures and fails does not chase its own tail.
@@ -21,7 +23,6 @@ ORDER BY e.txid, e.number LIMIT $5
 OWNER = """
 SELECT a.user_id, h.action FROM areas a JOIN hooks h ON h.id = a.hook_id WHERE a.hook_id = $1 AND a.deleted_at IS NULL LIMIT 1
 """
-WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
 KINDS = {"area.run_failed": ["run_failed"], "area.run_succeeded": ["run_succeeded"]}
 
 
@@ -29,7 +30,7 @@ async def finished_runs(
     pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What ended after the cursor, and the next cursor. Without one, nothing: the present is the baseline."""
-    watermark = await pool.fetchval(WATERMARK)
+    watermark = await pool.fetchval(statements.WATERMARK)
     owner = await pool.fetchrow(OWNER, hook_id)
     if after is None or owner is None:
         return [], {"txid": watermark, "number": 0}

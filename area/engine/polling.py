@@ -15,11 +15,10 @@ from area.core.clock import now
 from area.db.session import Connection
 from area.engine import statements
 from area.engine.context import NodeContext
-from area.engine.intake import Accepted, Incoming, accept, payload_hash
+from area.engine.intake import Incoming, accept, payload_hash
 from area.engine.outcomes import finished_runs
 from area.engine.platform import Platform
 from area.nodes import sdk
-from area.nodes.registry import UnknownComponent
 
 logger = log.get(__name__)
 
@@ -47,7 +46,7 @@ async def tick(platform: Platform, kinds: Sequence[str] = CLOCKED + POLLED) -> i
 async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
     try:
         await _look(platform, hook)
-    except (UnknownComponent, sdk.NodeError, Exception) as error:
+    except Exception as error:
         metrics.POLLS.labels(hook["action"], "failed").inc()
         if not isinstance(error, sdk.NodeError | httpx.TransportError | OSError | TimeoutError):
             logger.warning("poll.failed", hook=str(hook["id"]), action=hook["action"], exc_info=error)
@@ -142,7 +141,7 @@ async def _store(
         accepted = await accept(connection, incoming) if incoming else []
         if not await _move(connection, hook, cursor, due, 0, None, status):
             raise _HookLost
-    _announce(platform, accepted)
+    platform.intake.announce(accepted)
 
 
 class _HookLost(Exception):
@@ -162,10 +161,6 @@ async def _move(
         statements.POLLED, hook["id"], hook["lease_until"], cursor, due, failures, error, status
     )
     return moved
-
-
-def _announce(platform: Platform, accepted: list[Accepted]) -> None:
-    platform.intake.announce(accepted)
 
 
 async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception) -> None:

@@ -130,7 +130,8 @@ WHERE user_id = $1 AND (txid, number) > ($2, $3) AND txid < pg_snapshot_xmin(pg_
 ORDER BY txid, number LIMIT $4
 """
 
-WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+# The newest transaction whose predecessors have all ended: a commit-safe cursor may stand here.
+WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
 
 EVENT_BY_KEY = "SELECT id FROM events WHERE hook_id = $1 AND dedupe_key = $2"
 
