@@ -35,7 +35,8 @@ class Clients:
             if base:
                 client.base_url = httpx.URL(base)
             if service.raise_for_status:
-                client.event_hooks = {"response": [sdk.response_hook(authorised=service.auth is not None)]}
+                client.event_hooks = {"response": [sdk.response_hook(authorised=False, judge=service.judge)]}
+            client.headers.update(service.headers)
             self._made[service.key] = client
         return client
 

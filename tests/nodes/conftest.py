@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from area.core.http import Egress
+from area.nodes import sdk
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ def _no_network(request: httpx.Request) -> httpx.Response:
 
 @dataclass
 class FakeContext:
-    """Satisfies sdk.Context; ``lines`` is what the node logged."""
+    """Satisfies sdk.Context; ``lines`` is what the node logged. All of its clients are one."""
 
     http: httpx.AsyncClient
     idempotency_key: str = "run-1/step-1"
@@ -28,6 +29,33 @@ class FakeContext:
     settings: Mapping[str, str] = field(default_factory=dict)
     moment: datetime = NOON
     lines: list[tuple[str, str]] = field(default_factory=list)
+    connected: sdk.Account | None = None
+    credentials: Mapping[str, Any] = field(default_factory=dict)
+    granted: sdk.Grant | None = None
+
+    @property
+    def app_http(self) -> httpx.AsyncClient:
+        return self.http
+
+    @property
+    def client_http(self) -> httpx.AsyncClient:
+        return self.http
+
+    @property
+    def has_account(self) -> bool:
+        return self.connected is not None
+
+    @property
+    def account(self) -> sdk.Account:
+        if self.connected is None:
+            raise sdk.Rejected("No account was given.")
+        return self.connected
+
+    @property
+    def grant(self) -> sdk.Grant:
+        if self.granted is None:
+            raise sdk.Rejected("Nothing was granted just now.")
+        return self.granted
 
     def log(self, message: str, level: str = "info", **attributes: Any) -> None:
         self.lines.append((level, message))
@@ -44,9 +72,24 @@ MakeContext = Callable[..., FakeContext]
 
 @pytest.fixture
 def context() -> MakeContext:
-    """Make a context; ``answer`` handles its requests, and without it a request fails the test."""
+    """Make a context; ``answer`` handles its requests, and without it a request fails the test.
 
-    def make(answer: Callable[[httpx.Request], httpx.Response] = _no_network, **given: Any) -> FakeContext:
-        return FakeContext(httpx.AsyncClient(transport=httpx.MockTransport(answer)), **given)
+    With ``service`` its client has that service's base URL, headers, and mapping of answers to errors.
+    """
+
+    def make(
+        answer: Callable[[httpx.Request], httpx.Response] = _no_network,
+        *,
+        service: sdk.Service | None = None,
+        **given: Any,
+    ) -> FakeContext:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        if service is not None:
+            client.base_url = httpx.URL(service.base_url or "")
+            client.headers.update(service.headers)
+            if service.raise_for_status:
+                hook = sdk.response_hook(authorised=True, judge=service.judge)
+                client.event_hooks = {"response": [hook]}
+        return FakeContext(client, **given)
 
     return make

@@ -88,7 +88,13 @@ def test_markers_are_declared_on_fields_that_exist(node: sdk.Action | sdk.Reacti
 @EVERY_ACTION
 def test_action_declares_what_its_delivery_needs(action: sdk.Action) -> None:
     assert (action.every is not None) == (action.delivery is sdk.Delivery.POLL)
-    assert (action.verify is not None) == (action.delivery is sdk.Delivery.WEBHOOK)
+    assert (action.verify is not None or action.app_level) == (action.delivery is sdk.Delivery.WEBHOOK)
+    assert (
+        not action.app_level
+        or (action.service.entrance is not None and action.topic_of is not None)
+        or action.subscriber
+    )
+    assert (action.subscriber is None) == (action.unsubscriber is None)
     assert action.identity is not None or action.delivery is sdk.Delivery.WEBHOOK
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from area.nodes.sdk.auth import AccountUse
 from area.nodes.sdk.models import Identity, Inputs, Outputs, marked, sample_of
-from area.nodes.sdk.webhooks import Verify
+from area.nodes.sdk.webhooks import Answer, Verify, WebhookDelivery
 
 if TYPE_CHECKING:
     from area.nodes.sdk.service import Service
@@ -40,8 +41,19 @@ class Action:
     fn: Callable[..., Any] = field(repr=False)
     every: timedelta | None = None
     verify: Verify | None = None
+    account: AccountUse = "none"
+    scopes: tuple[str, ...] = ()
+    app_level: bool = False
+    dedupe: str | Callable[[WebhookDelivery], str] | None = None
+    handshake: Callable[[Any, WebhookDelivery], Answer | None] | None = field(default=None, repr=False)
+    reply: Callable[[WebhookDelivery], Answer] | None = field(default=None, repr=False)
     identity: str | None = field(init=False)
     checker: Callable[[Any], None] | None = field(default=None, repr=False)
+    topic_of: Callable[..., str] | None = field(default=None, repr=False)
+    subscriber: Callable[..., Any] | None = field(default=None, repr=False)
+    unsubscriber: Callable[..., Any] | None = field(default=None, repr=False)
+    still_there: Callable[..., Any] | None = field(default=None, repr=False)
+    enricher: Callable[..., Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.identity = next(marked(self.outputs, Identity), None)
@@ -49,6 +61,37 @@ class Action:
     def check(self, fn: Fn) -> Fn:
         """Decorator: ``fn(where) -> None`` runs at save time and raises InvalidInput for what cannot work."""
         self.checker = fn
+        return fn
+
+    def topic(self, fn: Fn) -> Fn:
+        """Decorator, for an app-level action: ``fn(where, account: Account | None) -> str``, what its deliveries are routed by."""
+        self.topic_of = fn
+        return fn
+
+    def subscribe(self, fn: Fn) -> Fn:
+        """Decorator: ``async fn(ctx, where, hook: Hook) -> Subscription | str`` asks the provider to deliver; again to renew.
+
+        It may be called twice for one hook (a crash in between), so a subscription that is there already is taken over.
+        """
+        self.subscriber = fn
+        return fn
+
+    def unsubscribe(self, fn: Fn) -> Fn:
+        """Decorator: ``async fn(ctx, where, remote_id: str) -> None`` ends it; one that is gone already is no error."""
+        self.unsubscriber = fn
+        return fn
+
+    def is_subscribed(self, fn: Fn) -> Fn:
+        """Decorator: ``async fn(ctx, where, remote_id: str) -> bool`` asks whether the provider still has it; for reconciling."""
+        self.still_there = fn
+        return fn
+
+    def enrich(self, fn: Fn) -> Fn:
+        """Decorator: ``async fn(ctx, event: Out) -> Out`` adds what the delivery lacks, once an event, before its first run begins.
+
+        A failure leaves the event as it is, and the run's log says so.
+        """
+        self.enricher = fn
         return fn
 
     def sample(self) -> dict[str, Any]:
@@ -70,6 +113,8 @@ class Reaction:
     idempotent: bool | Callable[[Any], bool]
     pure: bool = False
     timeout: float = 30.0
+    account: AccountUse = "none"
+    scopes: tuple[str, ...] = ()
     reconciler: Callable[..., Any] | None = field(default=None, repr=False)
 
     def is_idempotent(self, inputs: Inputs) -> bool:

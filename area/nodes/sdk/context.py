@@ -6,13 +6,39 @@ from typing import Any, Protocol
 
 import httpx
 
+from area.nodes.sdk.auth import Account, Grant
+
 
 class Context(Protocol):
     """One call's surroundings. A node never sees the database, the queue or the web framework."""
 
     @property
     def http(self) -> httpx.AsyncClient:
-        """Client with base URL, timeouts, size limit and egress guard; authorised when the service has ``auth``."""
+        """Client with base URL, timeouts, size limit and egress guard; authorised by the account where there is one."""
+
+    @property
+    def app_http(self) -> httpx.AsyncClient:
+        """The same, authorised as the app itself: needs `Service.app_auth`."""
+
+    @property
+    def client_http(self) -> httpx.AsyncClient:
+        """The same, not authorised at all: for token endpoints and public addresses."""
+
+    @property
+    def account(self) -> Account:
+        """The connected account that this call acts for. Raises: Rejected when the node was given none."""
+
+    @property
+    def has_account(self) -> bool:
+        """Whether there is an account; of interest where it is optional."""
+
+    @property
+    def credentials(self) -> Mapping[str, Any]:
+        """What the user typed in, for an account connected by `Key`; secrets in plain. Empty for other accounts."""
+
+    @property
+    def grant(self) -> Grant:
+        """The tokens that were just granted; only in `Service.identify` after an OAuth consent. Raises: Rejected elsewhere."""
 
     @property
     def idempotency_key(self) -> str:

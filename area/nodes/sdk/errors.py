@@ -7,6 +7,7 @@
   - ``Reconnect``: the account's consent is gone; park the run and mark the account.
   - ``Unknown``: the call may have happened; ask ``reconcile``, or stop for a human.
   - ``BadSignature``: a webhook delivery that its sender did not sign.
+  - ``SubscriptionEnded``: the provider delivers no more; subscribe again.
   - ``InvalidInput``: refused at save time.
 - ``ControlFlow``, which is not a failure
   - ``Park``: call me again at ``until``.
@@ -67,6 +68,12 @@ class BadSignature(NodeError):
     """A webhook delivery whose signature is missing or wrong; answered 401."""
 
     default_code = "BAD_SIGNATURE"
+
+
+class SubscriptionEnded(NodeError):
+    """A delivery to a hook of its own says that the provider has ended the subscription; it is made again, with back-off."""
+
+    default_code = "SUBSCRIPTION_ENDED"
 
 
 class InvalidInput(NodeError):

@@ -65,8 +65,19 @@ class Secret(Marker):
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One choice of an input; ``value`` is what is stored, ``label`` what is shown."""
+
+    value: str | int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
-    """An input whose choices come from the provider: ``async fn(ctx, inputs_so_far) -> list of (value, label)``."""
+    """An input whose choices come from the provider: ``async fn(ctx, so_far) -> list[Choice]``.
+
+    ``so_far`` maps the names of the node's other inputs to what has been filled in. Other values are allowed too.
+    """
 
     fn: Callable[..., Any]
 

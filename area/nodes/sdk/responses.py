@@ -33,14 +33,23 @@ def map_response(response: httpx.Response, *, authorised: bool = False) -> None:
     raise Rejected(said, code=f"HTTP_{status}")
 
 
-def response_hook(*, authorised: bool) -> Callable[[httpx.Response], Awaitable[None]]:
-    """``map_response`` as an httpx response hook, which reads a failing body first so that it can be quoted."""
+def response_hook(
+    *, authorised: bool, judge: Callable[[httpx.Response], None] | None = None
+) -> Callable[[httpx.Response], Awaitable[None]]:
+    """``map_response`` as an httpx response hook, which reads a failing body first so that it can be quoted.
+
+    ``judge`` is the service's own view of an answer, asked first and of every answer.
+    """
 
     async def hook(response: httpx.Response) -> None:
         if response.status_code >= 400:
             with suppress(ResponseTooLarge, httpx.TransportError):
                 await response.aread()
-            map_response(response, authorised=authorised)
+        elif judge:
+            await response.aread()
+        if judge and response.is_stream_consumed:
+            judge(response)
+        map_response(response, authorised=authorised)
 
     return hook
 
