@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import orjson
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
@@ -12,14 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-POSTGRES_DOWN = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-"""What the hot path raises while Postgres is out of reach, stopping, or full."""
+from area.db.session import AWAY
 
 RETRY_AFTER = 5
 """Seconds after which a provider may try again."""
@@ -47,10 +39,10 @@ class Problem(Exception):
 
 
 def unavailable() -> Problem:
-    """Postgres is out of reach: nothing was accepted, the sender shall try again."""
+    """Postgres is out of reach: nothing is known to be accepted, the sender shall try again."""
     return Problem(
         503,
-        "The database is out of reach and nothing was accepted; send this again.",
+        "The database is out of reach, so this was not confirmed; send it again.",
         {"Retry-After": str(RETRY_AFTER)},
     )
 
@@ -59,8 +51,8 @@ def is_postgres_down(error: BaseException) -> bool:
     """Whether ``error`` means that Postgres cannot be used now, whichever library met it."""
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
-        return error.connection_invalidated or isinstance(cause, POSTGRES_DOWN)
-    return isinstance(error, POSTGRES_DOWN)
+        return error.connection_invalidated or isinstance(cause, AWAY)
+    return isinstance(error, AWAY)
 
 
 async def on_problem(_request: Request, error: Exception) -> Response:

@@ -16,6 +16,20 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 COMMAND_TIMEOUT = 15.0
 """Seconds after which a statement is given up: a database that hangs must not hang its callers."""
 
+AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+"""What the hot path raises while Postgres is out of reach, stopping, full, or asks for another try: trouble that passes.
+
+A TimeoutError is an OSError, so a statement that was given up is among them.
+"""
+
 
 @dataclass
 class Database:

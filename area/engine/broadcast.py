@@ -1,9 +1,11 @@
 """The feed's pub/sub: broadcaster on a Redis backend that survives Redis, and one conflating wake-up per listener."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import orjson
 from broadcaster import Broadcast, BroadcastBackend, Event
@@ -12,7 +14,9 @@ from redis.exceptions import RedisError
 
 CHANNEL = "area:feed"
 GAP = "gap"
-"""The message that listeners get after the connection was lost: something may have been missed."""
+"""The message that listeners get when the subscription begins, or begins again: something may have been missed."""
+QUIET_SECONDS = 10.0
+"""After this long without a word the connection is asked for a sign of life, and given up after as long again."""
 
 
 class SupervisedRedis(BroadcastBackend):
@@ -20,7 +24,7 @@ class SupervisedRedis(BroadcastBackend):
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._pubsub = redis.pubsub()
         self._channels: set[str] = set()
         self._changed = asyncio.Event()
 
@@ -50,7 +54,7 @@ class SupervisedRedis(BroadcastBackend):
         await self._redis.publish(channel, message)
 
     async def next_published(self) -> Event:
-        """The next message; after a lost connection, a `GAP`."""
+        """The next message; at the begin of a subscription, and after a lost connection, a `GAP`."""
         await self._changed.wait()
         delay = 0.1
         lost = False
@@ -58,17 +62,34 @@ class SupervisedRedis(BroadcastBackend):
             try:
                 if lost:
                     await self._pubsub.aclose()  # type: ignore[no-untyped-call]
-                    self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+                    self._pubsub = self._redis.pubsub()
                     await self._pubsub.subscribe(*self._channels)
-                    return Event(CHANNEL, GAP)
-                message = await self._pubsub.get_message(timeout=30)
+                    lost = False
+                message = await self._heard()
             except (RedisError, OSError, RuntimeError):
                 lost = True
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2)
                 continue
-            if message:
+            # The client subscribes again by itself where it can, and tells of it by this message alone.
+            if message["type"] == "subscribe":
+                return Event(CHANNEL, GAP)
+            if message["type"] == "message":
                 return Event(message["channel"].decode(), message["data"].decode())
+
+    async def _heard(self) -> Any:
+        """What Redis says next. Raises: OSError when it says nothing at all, not even to a ping."""
+        asked_at: float | None = None
+        while True:
+            message = await self._pubsub.get_message(timeout=QUIET_SECONDS)
+            if message:
+                return message
+            moment = time.monotonic()
+            if asked_at is None:
+                await self._pubsub.ping()
+                asked_at = moment
+            elif moment - asked_at >= QUIET_SECONDS:
+                raise TimeoutError("Redis does not answer.")
 
 
 class Wakeups:

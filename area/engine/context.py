@@ -57,7 +57,7 @@ class Clients:
 class NodeContext:
     """The `sdk.Context` of one call."""
 
-    __slots__ = ("_clients", "_log", "_service", "cursor", "idempotency_key", "resumed")
+    __slots__ = ("_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed")
 
     def __init__(
         self,
@@ -68,8 +68,10 @@ class NodeContext:
         idempotency_key: str = "",
         cursor: Any = None,
         resumed: bool = False,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._clients = clients
+        self._clock = clock
         self._service = service
         self._log = write
         self.idempotency_key = idempotency_key
@@ -92,7 +94,7 @@ class NodeContext:
 
     def now(self) -> datetime:
         """The present moment, in UTC."""
-        return now()
+        return self._clock()
 
     async def egress_check(self, host: str, port: int) -> None:
         """Raise EgressRefused when any address of ``host`` is private and not allowed."""

@@ -5,6 +5,7 @@ A bell that cannot ring (Redis is down) is logged and forgotten: the sweeper fin
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
 import orjson
@@ -22,15 +23,28 @@ logger = log.get(__name__)
 
 QUEUE = "area-runs"
 RUNS_PER_JOB = 16
+PATIENCE = 1.0
 JOB_TIMEOUT = 3600
 """Seconds; a job only carries ids, and a lease guards each run, so this merely bounds a lost worker's job."""
+
+
+class PatientQueue(RedisQueue):
+    """SAQ's queue; while Redis is away each of a worker's many listeners waits a moment before it asks again."""
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's own
+        """The next job, or None."""
+        try:
+            return await super().dequeue(timeout, poll_interval)
+        except (RedisError, OSError):
+            await asyncio.sleep(PATIENCE)
+            return None
 
 
 class Doorbell:
     """Rings for runs and announces changes. Both are best effort and batched."""
 
     def __init__(self, redis: Redis, broadcast: Broadcast) -> None:
-        self.queue = RedisQueue(redis, name=QUEUE)
+        self.queue = PatientQueue(redis, name=QUEUE)
         self._broadcast = broadcast
         self._announcer: Batcher[tuple[str, str], None] = Batcher(self._publish, size=512, lanes=1)
         self._ringer: Batcher[UUID, None] = Batcher(self._enqueue, size=512, lanes=2)
@@ -39,6 +53,11 @@ class Doorbell:
         """Tell the workers that these runs wait. Returns at once."""
         for run in runs:
             self._ringer.submit(run).add_done_callback(_forget)
+
+    async def hand_back(self, run: UUID) -> None:
+        """Tell the other workers that this one leaves a run to them. Its own job for that run still has the usual key."""
+        with suppress(RedisError, OSError):
+            await asyncio.wait_for(self._job([run], "back"), 5)
 
     def announce(self, user: UUID, run: UUID) -> None:
         """Tell listeners that this run's story has new lines. Returns at once."""
@@ -49,12 +68,12 @@ class Doorbell:
         await asyncio.wait_for(asyncio.gather(*(self._job(chunk) for chunk in chunks)), 5)
         return [None] * len(runs)
 
-    async def _job(self, runs: list[UUID]) -> None:
+    async def _job(self, runs: list[UUID], what: str = "runs") -> None:
         await self.queue.enqueue(
             Job(
                 function="run_batch",
                 kwargs={"runs": [str(run) for run in runs]},
-                key=f"runs-{runs[0]}-{len(runs)}",
+                key=f"{what}-{runs[0]}-{len(runs)}",
                 timeout=JOB_TIMEOUT,
                 retries=1,
                 ttl=1,

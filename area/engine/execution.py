@@ -1,6 +1,8 @@
 """One run, from claim to its end or its next rest."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from area.core.clock import now
+from area.core.clock import Carried
 from area.core.jsons import dump
 from area.engine.plan import Plan, PlanBroken, PlanStep
 from area.engine.runs import Checkpoint, Runs, StepState
@@ -27,6 +29,8 @@ class Execution:
         self.area_id: UUID = claim["area_id"]
         self.version_id: UUID = claim["area_version_id"]
         self.fence: int = claim["fence"]
+        # Postgres judges what is due and whose lease has ended, so its clock is this run's.
+        self.now: Callable[[], datetime] = Carried(claim["moment"]).now
         self.first: bool = claim["fence"] == 1
         self._replays_from: str | None = claim["replay_from"]
         self.was_waiting: bool = claim["was"] == "waiting"
@@ -45,6 +49,15 @@ class Execution:
         self._budget = log_bytes
         self._payload_limit = payload_limit
         self._cut = False
+        self._held_until = time.monotonic() + runs.lease.total_seconds()
+
+    def is_held(self) -> bool:
+        """Whether the lease lasts by our own reckoning. A worker that was frozen finds that it does not."""
+        return time.monotonic() < self._held_until
+
+    def renewed(self, asked_at: float) -> None:
+        """A write or renewal that was asked for at ``asked_at`` (monotonic) went through."""
+        self._held_until = max(self._held_until, asked_at + self._runs.lease.total_seconds())
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -78,7 +91,7 @@ class Execution:
                 self._cut = True
                 kind, message, level, text = "log", "The log of this run is full; later lines are cut.", "warning", None
         self._seq += 1
-        moment = now()
+        moment = self.now()
         day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         clean = message.replace("\x00", "\ufffd")[:LINE_LIMIT]
         self._events.append((self.id, self._seq, day, moment, kind, level, step, clean, text))
@@ -109,18 +122,19 @@ class Execution:
             )
             if await self._runs.commit(checkpoint):
                 self.cancelled = True
+            self.renewed(checkpoint.asked_at)
 
     def finish_step(
         self, state: StepState, status: str, output: Any = None, error: dict[str, Any] | None = None
     ) -> None:
         """Bring a step to its end in memory."""
         state.status, state.output, state.error = status, output, error
-        state.finished_at, state.due_at = now(), None
+        state.finished_at, state.due_at = self.now(), None
         self.changed(state)
 
     def ready(self, plan: Plan) -> list[PlanStep]:
         """The steps whose turn it is: not begun, and nothing they wait for is open."""
-        moment = now()
+        moment = self.now()
         return [
             step
             for step in plan.steps

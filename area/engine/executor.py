@@ -1,6 +1,7 @@
 """The executor: claims runs, takes each through its steps, keeps their leases, and stops gracefully."""
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -42,7 +43,7 @@ class Executor:
         if self.stopping:
             return
         async with self._slots:
-            claims = await self._runs.claim(ids)
+            claims = await self._runs.claim([id_ for id_ in ids if id_ not in self._active])
         if claims:
             # Not gather: a cancelled job must not cancel the runs, which have leases of their own.
             await asyncio.wait([self._start(claim) for claim in claims])
@@ -67,7 +68,8 @@ class Executor:
             # The lease runs out and the run is taken over from its last checkpoint: nothing to undo here.
             logger.exception("run.interrupted", run=str(run.id))
         finally:
-            self._active.pop(run.id, None)
+            if self._active.get(run.id, (None,))[0] is run:
+                del self._active[run.id]
             self._doorbell.announce(run.user_id, run.id)
 
     async def _run(self, run: Execution) -> None:
@@ -132,7 +134,7 @@ class Executor:
         else:
             # A graceful stop: give the run back so that another worker goes on at once.
             await run.commit("queued")
-            self._doorbell.ring([run.id])
+            await self._doorbell.hand_back(run.id)
 
     def _skip_rest(self, run: Execution, plan: Plan) -> None:
         for step in plan.steps:
@@ -148,9 +150,10 @@ class Executor:
             held = {id_: run.fence for id_, (run, _) in self._active.items()}
             if not held:
                 continue
+            asked_at = time.monotonic()
             try:
                 kept = await self._runs.renew(held)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 logger.warning("leases.not_renewed", runs=len(held))
                 continue
             for id_, fence in held.items():
@@ -159,6 +162,7 @@ class Executor:
                     continue
                 if id_ in kept:
                     run.cancelled = run.cancelled or kept[id_]
+                    run.renewed(asked_at)
                 elif not await self._ended(id_):
                     task.cancel()
 
@@ -175,9 +179,9 @@ class Executor:
             if room <= 0:
                 continue
             try:
-                for claim in await self._runs.claim_missed(min(room, 100), MISSED_AFTER):
+                for claim in await self._runs.claim_missed(min(room, 100), MISSED_AFTER, self._active):
                     self._start(claim)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 logger.warning("sweep.failed", error=repr(error))
 
     async def stop(self) -> None:

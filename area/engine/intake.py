@@ -1,5 +1,6 @@
 """Intake: events and their runs in one statement, many deliveries to a commit (laws 1 and 4)."""
 
+import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from area.nodes.registry import Registry
 
 logger = log.get(__name__)
 
+ANSWER_SECONDS = 8.0
+"""Longest wait for a commit, in seconds. Senders commonly give up after 10."""
 HOOK_CACHE_SECONDS = 1.0
 """How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
 HOOK_CACHE_SIZE = 20_000
@@ -107,7 +110,8 @@ class Intake:
 
     async def submit(self, incoming: Incoming) -> Accepted:
         """Durable when this returns. Raises: asyncpg.PostgresError or OSError when Postgres is out of reach."""
-        return await self._batcher.submit(incoming)
+        # Not waited for longer than a sender waits: a database that hangs is answered for as one that is away.
+        return await asyncio.wait_for(self._batcher.submit(incoming), ANSWER_SECONDS)
 
     async def hook_by_token(self, token: str) -> HookView | None:
         """The hook behind a private URL."""

@@ -22,6 +22,9 @@ from area.engine.runs import Runs
 from area.nodes import registry
 from area.nodes.registry import Registry
 
+SILENCE = 10.0
+"""Seconds after which a Redis that says nothing counts as gone; longer than a worker waits for a job."""
+
 
 @dataclass
 class Platform:
@@ -55,7 +58,9 @@ class Platform:
 
 def open_redis(url: str) -> Redis:
     """A client that fails fast: the doorbell is never worth waiting for."""
-    return Redis.from_url(url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1), health_check_interval=15)
+    return Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=SILENCE, retry=Retry(NoBackoff(), 1), health_check_interval=15
+    )
 
 
 async def open_platform(settings: Settings) -> Platform:

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,8 @@ import asyncpg
 import httpx
 
 from area.core import log, metrics
-from area.core.clock import now
-from area.db.session import Connection
+from area.core.clock import Carried
+from area.db.session import AWAY, Connection
 from area.engine import statements
 from area.engine.context import NodeContext
 from area.engine.intake import Incoming, accept, payload_hash
@@ -44,16 +45,35 @@ async def tick(platform: Platform, kinds: Sequence[str] = CLOCKED + POLLED) -> i
 
 
 async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
+    # Due times are judged by the clock of Postgres, so they are reckoned by it too.
+    clock = Carried(hook["moment"])
     try:
-        await _look(platform, hook)
+        await _look(platform, hook, clock)
+    except _OwnTrouble as trouble:
+        # Not the source's failure: its next look is not put off, and a schedule keeps its moment.
+        logger.warning("poll.postgres_away", hook=str(hook["id"]), error=repr(trouble.__cause__))
+        with suppress(*AWAY):
+            await platform.db.pool.execute(statements.LET_GO, hook["id"], hook["lease_until"])
     except Exception as error:
         metrics.POLLS.labels(hook["action"], "failed").inc()
         if not isinstance(error, sdk.NodeError | httpx.TransportError | OSError | TimeoutError):
             logger.warning("poll.failed", hook=str(hook["id"]), action=hook["action"], exc_info=error)
-        await _back_off(platform, hook, error)
+        await _back_off(platform, hook, error, clock)
 
 
-async def _look(platform: Platform, hook: asyncpg.Record) -> None:
+class _OwnTrouble(Exception):
+    """Postgres was away while a look was prepared or stored."""
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except AWAY as error:
+        raise _OwnTrouble from error
+
+
+async def _look(platform: Platform, hook: asyncpg.Record, clock: Carried) -> None:
     action = platform.registry.action(hook["action"])
     where = action.inputs.model_validate(hook["config"])
     match action.delivery:
@@ -62,12 +82,12 @@ async def _look(platform: Platform, hook: asyncpg.Record) -> None:
         case sdk.Delivery.MANUAL:
             await _watch_runs(platform, hook, action, where)
         case _:
-            await _poll(platform, hook, action, where)
+            await _poll(platform, hook, action, where, clock)
 
 
 async def _fire(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
     """A schedule's moment. Moments missed while nobody watched fire once, as the latest of them."""
-    moment = now()
+    moment: datetime = hook["moment"]
     due: datetime = hook["next_due_at"]
     following = action.fn(where, due)
     for _ in range(10_000):
@@ -82,7 +102,9 @@ async def _fire(platform: Platform, hook: asyncpg.Record, action: sdk.Action, wh
     await _store(platform, hook, incoming, hook["cursor"], following, status=status)
 
 
-async def _poll(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+async def _poll(
+    platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, clock: Carried
+) -> None:
     stored = hook["cursor"]
     first = stored is None
     known: list[str] = [] if first else stored["seen"]
@@ -93,6 +115,7 @@ async def _poll(platform: Platform, hook: asyncpg.Record, action: sdk.Action, wh
         lambda message, _level, _attributes: lines.append(message),
         idempotency_key=str(hook["id"]),
         cursor=None if first else stored["node"],
+        clock=clock.now,
     )
     async with asyncio.timeout(POLL_TIMEOUT):
         answer = await action.fn(context, where)
@@ -108,7 +131,7 @@ async def _poll(platform: Platform, hook: asyncpg.Record, action: sdk.Action, wh
         seen.pop(key, None)
         seen[key] = None
     every = action.every or timedelta(minutes=5)
-    due = now() + every * random.uniform(0.95, 1.05)  # noqa: S311
+    due = clock.now() + every * random.uniform(0.95, 1.05)  # noqa: S311
     # The first look is a baseline: what was there before is not news.
     kept = {"node": cursor, "seen": list(seen)[-SEEN_KEPT:]}
     await _store(platform, hook, [] if first else incoming, kept, due)
@@ -118,13 +141,14 @@ async def _poll(platform: Platform, hook: asyncpg.Record, action: sdk.Action, wh
 async def _watch_runs(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
     """An AREA that reacts to others: the hook reads its owner's finished runs, behind a commit-safe cursor."""
     after = hook["cursor"]
-    found, cursor = await finished_runs(platform.db.pool, hook["id"], after)
+    with _ours():
+        found, cursor = await finished_runs(platform.db.pool, hook["id"], after)
     incoming = []
     for outcome in found if after is not None else []:
         told = action.outputs.model_validate(outcome)
         if action.fn(where, told):
             incoming.append(Incoming(hook["id"], f"run:{outcome['run_id']}", told.model_dump(mode="json")))
-    await _store(platform, hook, incoming, cursor, now() + OUTCOME_EVERY)
+    await _store(platform, hook, incoming, cursor, hook["moment"] + OUTCOME_EVERY)
 
 
 async def _store(
@@ -137,10 +161,11 @@ async def _store(
     status: str = "active",
 ) -> None:
     """Events, runs and cursor in one transaction, if the hook is still ours."""
-    async with platform.db.pool.acquire() as connection, connection.transaction():
-        accepted = await accept(connection, incoming) if incoming else []
-        if not await _move(connection, hook, cursor, due, 0, None, status):
-            raise _HookLost
+    with _ours():
+        async with platform.db.pool.acquire() as connection, connection.transaction():
+            accepted = await accept(connection, incoming) if incoming else []
+            if not await _move(connection, hook, cursor, due, 0, None, status):
+                raise _HookLost
     platform.intake.announce(accepted)
 
 
@@ -163,14 +188,14 @@ async def _move(
     return moved
 
 
-async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception) -> None:
+async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception, clock: Carried) -> None:
     failures = hook["failures_in_row"] + 1
     wait = (
         min(error.retry_after, MAX_WAIT)
         if isinstance(error, sdk.Throttled)
         else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
     )
-    due = now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
+    due = clock.now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
     status = "broken" if failures >= BROKEN_AFTER else "active"
     message = (str(error) or type(error).__name__).replace("\x00", "\ufffd")[:1000]
     async with platform.db.pool.acquire() as connection:

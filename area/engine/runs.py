@@ -1,7 +1,9 @@
 """The one writer of a run's state. Every change is a conditional UPDATE that names the fence (law 3)."""
 
 import asyncio
+import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +13,7 @@ import asyncpg
 
 from area.core import log, metrics
 from area.core.jsons import dump_or_none
+from area.db.session import AWAY
 from area.engine import statements
 from area.engine.batcher import Batcher
 from area.engine.feed import TERMINAL
@@ -62,6 +65,8 @@ class Checkpoint:
     error: dict[str, Any] | None = None
     steps: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    asked_at: float = 0.0
+    """When the write that went through was sent, by `time.monotonic`: the lease lasts at least from then."""
 
 
 class Runs:
@@ -70,17 +75,31 @@ class Runs:
     def __init__(self, pool: asyncpg.Pool, lease_seconds: float) -> None:
         self._pool = pool
         self.lease = timedelta(seconds=lease_seconds)
+        self._trouble_at = -math.inf
         self._batcher: Batcher[Checkpoint, bool | None] = Batcher(self._flush, size=200, lanes=2)
 
     async def claim(self, ids: list[UUID]) -> list[asyncpg.Record]:
         """Take those of ``ids`` that nobody else has."""
-        rows: list[asyncpg.Record] = await self._pool.fetch(statements.CLAIM, ids, len(ids), self.lease)
+        rows = await self._ask(statements.CLAIM, ids, len(ids), self.lease, self._may_take_over)
         return self._counted(rows)
 
-    async def claim_missed(self, limit: int, older_than: timedelta) -> list[asyncpg.Record]:
-        """Take what the doorbell missed: queued too long, due again, or its worker died."""
-        rows: list[asyncpg.Record] = await self._pool.fetch(statements.CLAIM_MISSED, older_than, limit, self.lease)
+    async def claim_missed(self, limit: int, older_than: timedelta, mine: Iterable[UUID] = ()) -> list[asyncpg.Record]:
+        """Take what the doorbell missed: queued too long, due again, or its worker died. ``mine`` are under way here."""
+        rows = await self._ask(statements.CLAIM_MISSED, older_than, limit, self.lease, self._may_take_over, list(mine))
         return self._counted(rows)
+
+    @property
+    def _may_take_over(self) -> bool:
+        # When Postgres was away for us it was away for others too: who lives writes and renews first, then leases count.
+        return time.monotonic() - self._trouble_at > self.lease.total_seconds()
+
+    async def _ask(self, statement: str, *given: Any) -> list[asyncpg.Record]:
+        try:
+            rows: list[asyncpg.Record] = await self._pool.fetch(statement, *given)
+        except AWAY:
+            self._trouble_at = time.monotonic()
+            raise
+        return rows
 
     def _counted(self, rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
         metrics.TAKEOVERS.inc(sum(row["was"] == "running" for row in rows))
@@ -103,17 +122,20 @@ class Runs:
 
     async def renew(self, held: dict[UUID, int]) -> dict[UUID, bool]:
         """Prolong leases. The answer has the runs still held, and whether each is asked to cancel."""
-        rows = await self._pool.fetch(statements.RENEW, list(held), list(held.values()), self.lease)
+        rows = await self._ask(statements.RENEW, list(held), list(held.values()), self.lease)
         return {row["id"]: row["cancel_requested"] for row in rows}
 
-    async def _persist(self, arguments: list[Any]) -> list[asyncpg.Record]:
-        """Write through a Postgres that restarts: the outcome of a call must not be lost because its database blinked."""
+    async def _persist(self, arguments: list[Any]) -> tuple[list[asyncpg.Record], float]:
+        """Write through a Postgres that restarts: the outcome of a call must not be lost because its database blinked.
+
+        The answer's second part is when the write that went through was sent, by `time.monotonic`.
+        """
         deadline, delay = time.monotonic() + PERSIST_SECONDS, 0.05
         while True:
+            asked_at = time.monotonic()
             try:
-                rows: list[asyncpg.Record] = await self._pool.fetch(statements.CHECKPOINT, *arguments)
-                return rows
-            except _AWAY as error:
+                return await self._ask(statements.CHECKPOINT, *arguments), asked_at
+            except AWAY as error:
                 if time.monotonic() > deadline:
                     raise
                 logger.warning("runs.checkpoint_again", error=repr(error))
@@ -124,21 +146,13 @@ class Runs:
         heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error)] for c in batch]
         steps = [row for c in batch for row in c.steps]
         events = [row for c in batch for row in c.events]
-        rows = await self._persist([*_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)])
+        rows, asked_at = await self._persist(
+            [*_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)]
+        )
+        for checkpoint in batch:
+            checkpoint.asked_at = asked_at
         found = {row["id"]: row["cancel_requested"] for row in rows}
         return [found.get(c.run_id) for c in batch]
-
-
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-)
-"""Failures that pass: what was not written is written again, and the fence refuses it if the run has gone to another."""
 
 
 def _columns(rows: list[Any], width: int) -> list[list[Any]]:

@@ -34,9 +34,9 @@ WITH incoming AS (
 SELECT fresh.id AS event_id, made.id AS run_id, made.user_id FROM fresh LEFT JOIN made ON made.event_id = fresh.id
 """
 
-# One executor a run: only a queued run, a timer that is due, or a lease that has run out can be claimed.
+# One executor a run: only a queued run, a timer that is due, or a lease that has run out can be claimed. $4: leases count.
 _CLAIMABLE = """(status = 'queued' OR (status = 'waiting' AND due_at <= now())
-   OR (status = 'running' AND lease_until < now()))"""
+   OR (status = 'running' AND lease_until < now() AND $4))"""
 
 _CLAIM = (
     """
@@ -51,17 +51,19 @@ WITH chosen AS (SELECT id, status AS was FROM runs WHERE {where} AND """
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
     runs.replay_from, runs.replay_of, runs.is_test, chosen.was
 )
-SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at
+SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment
 FROM claimed LEFT JOIN events ON events.id = claimed.event_id
 """
 )
 CLAIM = _CLAIM.format(where="id = ANY($1::uuid[])")
-# What the doorbell missed: older than $1 and still waiting, in order of age.
+# What the doorbell missed: older than $1 and still waiting, in order of age, and not under way ($5) in the asking worker.
 CLAIM_MISSED = _CLAIM.format(
     where="status IN ('queued', 'running', 'waiting') AND (status <> 'queued' OR created_at < now() - $1::interval)"
+    " AND id <> ALL($5::uuid[])"
 )
 
-# Every write of a worker names its fence: a worker that lost its lease changes nothing.
+# Every write of a worker names its fence: a worker that lost its lease changes nothing. Nor does a write that was given up,
+# sent again, and arrives after those that followed it: the story never gets shorter.
 CHECKPOINT = """
 WITH given AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[])
@@ -72,7 +74,7 @@ WITH given AS (
     last_seq = given.last_seq, due_at = CASE WHEN NOT runs.cancel_requested THEN given.due_at END,
     error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $7::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
-  FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running'
+  FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running' AND runs.last_seq <= given.last_seq
   RETURNING runs.id, runs.user_id, runs.area_id, runs.cancel_requested
 ), steps AS (
   INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
@@ -143,10 +145,14 @@ WITH due AS (
     AND (lease_until IS NULL OR lease_until < now())
   ORDER BY next_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-UPDATE hooks SET lease_until = now() + interval '60 seconds' FROM due WHERE hooks.id = due.id
+UPDATE hooks SET lease_until = now() + CASE WHEN kind = 'poll' THEN interval '60 seconds' ELSE interval '20 seconds' END
+FROM due WHERE hooks.id = due.id
 RETURNING hooks.id, hooks.kind, hooks.action, hooks.config, hooks.cursor, hooks.next_due_at, hooks.failures_in_row, hooks.lease_until,
-  hooks.source_key
+  hooks.source_key, now() AS moment
 """
+
+# A look that came to nothing through trouble of our own: nobody's fault, and due again at once.
+LET_GO = "UPDATE hooks SET lease_until = now() + interval '1 second' WHERE id = $1 AND lease_until = $2"
 
 # The cursor and next due time move with the events, and only for the holder of the lease.
 POLLED = """

@@ -11,7 +11,6 @@ import httpx
 from pydantic import ValidationError
 
 from area.core import log, metrics
-from area.core.clock import now
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.engine.context import Clients, NodeContext
@@ -71,7 +70,7 @@ class Steps:
         resumed = state.status == "waiting" and state.error is None
         if not resumed and not crashed:
             state.attempt += 1
-        state.status, state.due_at, state.started_at = "running", None, state.started_at or now()
+        state.status, state.due_at, state.started_at = "running", None, state.started_at or run.now()
         state.input = cut_json(step.shown(inputs), OUTPUT_LIMIT)
         state.effect = "none" if step.reaction.pure else "intended"
         run.changed(state)
@@ -80,6 +79,9 @@ class Steps:
         if not step.reaction.pure or run.dirty > LINES_BETWEEN_COMMITS:
             # The intent is durable before the call: a crash from here on is seen by whoever takes over.
             await run.commit()
+            while not run.is_held():
+                # Frozen while the answer was on its way: if another has the run by now, the call is not ours to make.
+                await run.commit()
         began = time.perf_counter()
         try:
             output = await self._call(run, step, inputs, resumed=resumed)
@@ -117,6 +119,7 @@ class Steps:
             write,
             idempotency_key=str(uuid5(run.id, step.key)),
             resumed=resumed,
+            clock=run.now,
         )
         async with asyncio.timeout(step.timeout):
             answer = await step.reaction.fn(context, inputs)
@@ -129,7 +132,11 @@ class Steps:
         if step.reaction.reconciler is None:
             return False
         context = NodeContext(
-            self._clients, step.reaction.service, lambda *_: None, idempotency_key=str(uuid5(run.id, step.key))
+            self._clients,
+            step.reaction.service,
+            lambda *_: None,
+            idempotency_key=str(uuid5(run.id, step.key)),
+            clock=run.now,
         )
         try:
             async with asyncio.timeout(step.timeout):
@@ -152,11 +159,11 @@ class Steps:
         match error:
             case sdk.Throttled():
                 # A snooze is not an attempt.
-                if state.started_at is not None and now() - state.started_at > MAX_AGE:
+                if state.started_at is not None and run.now() - state.started_at > MAX_AGE:
                     self._fail(run, step, state, _error(error.code, error.message))
                     return
                 state.attempt -= 1
-                until = now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
+                until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
                 self._wait(run, state, until, _error(error.code, error.message), f"{error.message}; waiting as asked")
             case sdk.Unavailable():
                 self._retry(run, step, state, _error(error.code, error.message))
@@ -185,7 +192,7 @@ class Steps:
                 self._fail(run, step, state, _error("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
 
     def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
-        too_old = state.started_at is not None and now() - state.started_at > MAX_AGE
+        too_old = state.started_at is not None and run.now() - state.started_at > MAX_AGE
         if state.attempt >= step.attempts or too_old:
             self._fail(run, step, state, error)
             return
@@ -195,7 +202,7 @@ class Steps:
         self._wait(
             run,
             state,
-            now() + timedelta(seconds=delay),
+            run.now() + timedelta(seconds=delay),
             error,
             f"{error['message']} Attempt {state.attempt} of {step.attempts}; again in {delay:.1f} s.",
             kind="step_retrying",

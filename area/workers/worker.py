@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from saq import Worker
+from saq.types import PartialTimersDict
 
 from area.core.settings import Settings
 from area.engine.doorbell import RUNS_PER_JOB
@@ -25,6 +26,7 @@ async def run_worker(settings: Settings) -> None:
         concurrency=max(4, settings.worker_concurrency // RUNS_PER_JOB * 2),
         startup=_startup(executor),
         dequeue_timeout=5,
+        timers=PartialTimersDict(schedule=60, abort=60, sweep=60, worker_info=30),  # what these do is not used here
     )
     worker.SIGNALS = []  # the process has one place that listens to signals, below
     tasks = [

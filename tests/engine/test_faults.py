@@ -27,6 +27,36 @@ async def test_a_late_write_of_a_worker_that_lost_its_lease_is_refused(world: Wo
     assert await world.status(run) == "succeeded"
 
 
+async def test_a_write_that_arrives_after_its_successors_takes_nothing_back(world: World) -> None:
+    await world.fire(await world.area(log("a")), {})
+    run = await world.pool.fetchval("SELECT id FROM runs WHERE user_id = $1", world.user)
+    runs = world.platform.runs
+    [claim] = await runs.claim([run])
+    await runs.commit(Checkpoint(run, claim["fence"], "running", 7))
+    with pytest.raises(Fenced):
+        await runs.commit(Checkpoint(run, claim["fence"], "running", 5))
+    assert await world.pool.fetchval("SELECT last_seq FROM runs WHERE id = $1", run) == 7
+
+
+async def test_a_worker_does_not_take_a_run_over_from_itself(world: World, sink: Sink) -> None:
+    area = await world.area(http("call", sink.url))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    sink.holds = "*"
+    executor = world.platform.executor()
+    task = asyncio.create_task(executor.execute([run]))
+    await asyncio.wait_for(sink.arrived.wait(), 10)
+    await world.expire_lease(run)
+    await executor.execute([run])
+    missed = await world.platform.runs.claim_missed(100, timedelta(0), executor._active)
+    assert run not in {claim["id"] for claim in missed}
+    sink.hold.set()
+    await task
+    assert await world.status(run) == "succeeded"
+    assert await world.pool.fetchval("SELECT fence FROM runs WHERE id = $1", run) == 1
+    assert len(sink.calls) == 1
+
+
 async def _killed_in_the_call(world: World, sink: Sink, method: str) -> "tuple[object, object]":
     area = await world.area(http("first", f"{sink.url}/first"), http("second", f"{sink.url}/second", method))
     await world.fire(area, {})

@@ -1,6 +1,7 @@
 """The feed has no gap and no duplicate, whatever commits when (law 6)."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -62,6 +63,20 @@ async def test_an_account_feed_never_passes_a_commit_that_comes_late(world: Worl
     assert (late, 1) in got
     assert [seq for id_, seq in got if id_ == run] == [1, 2, 3, 4, 5, 6]
     await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_listener_whose_connection_to_redis_was_cut_is_woken(world: World) -> None:
+    key = str(new_id())
+    with world.platform.wakeups.listen(key) as flag:
+        world.platform.doorbell.announce(world.user, UUID(key))
+        await asyncio.wait_for(flag.wait(), 10)
+        flag.clear()
+        await world.platform.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        # Whatever was said meanwhile is lost, so everybody looks; and the next word is heard again.
+        await asyncio.wait_for(flag.wait(), 4)
+        flag.clear()
+        world.platform.doorbell.announce(world.user, UUID(key))
+        await asyncio.wait_for(flag.wait(), 4)
 
 
 async def test_a_cursor_resumes_exactly(world: World) -> None:
