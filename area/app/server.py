@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from area.app import problems
-from area.app.routes import demo, graphiql, health, hooks
+from area.app.routes import demo, graphiql, health, hooks, webhooks
 from area.auth.service import AuthService
 from area.core.settings import Settings
 from area.engine.platform import Platform
@@ -90,14 +90,6 @@ async def home(_request: Request) -> Response:
     return RedirectResponse(GRAPHQL, 307)
 
 
-async def service_webhook(request: Request) -> Response:
-    """Where a provider with one address for all its users would deliver; no service here has one."""
-    service = request.path_params["service"]
-    raise problems.Problem(
-        404, f"The service {service[:60]!r} takes no deliveries at one address for all; use the webhookUrl of an AREA."
-    )
-
-
 def make_app(platform: Platform, auth: AuthService | None = None) -> ASGIApp:
     """The application on an open platform."""
     settings = platform.settings
@@ -105,7 +97,7 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> ASGIApp:
     routes: list[BaseRoute] = [
         GraphQLRoute(make_graphql_app(platform, auth), settings),
         Route("/", home),
-        Route("/webhooks/{service}", service_webhook, methods=["POST"]),
+        *webhooks.routes(platform),
         *health.routes(platform),
         *graphiql.routes(),
     ]

@@ -190,10 +190,15 @@ class Hook(_Row):
     failures_in_row: Mapped[int] = mapped_column(server_default="0")
     last_error: Mapped[str | None]
     expires_at: Mapped[datetime | None]
+    subscribed_at: Mapped[datetime | None]
+    remote_id: Mapped[str | None]
+    topic: Mapped[str | None]
+    secret: Mapped[str | None]
     __table_args__ = (
         _one_of("kind", HookKind),
-        CheckConstraint("status IN ('active', 'broken', 'ended', 'unused')", name="status_known"),
-        Index("ix_hooks_due", "next_due_at", postgresql_where=text("status IN ('active', 'broken')")),
+        CheckConstraint("status IN ('pending', 'active', 'broken', 'ended', 'unused')", name="status_known"),
+        Index("ix_hooks_due", "next_due_at", postgresql_where=text("next_due_at IS NOT NULL")),
+        Index("ix_hooks_topic", "topic", postgresql_where=text("topic IS NOT NULL")),
     )
 
 
@@ -207,6 +212,7 @@ class Event(Base):
     payload: Mapped[Any] = mapped_column(JSONB)
     occurred_at: Mapped[datetime | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    enriched_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("hook_id", "dedupe_key"),)
 
 

@@ -84,6 +84,36 @@ class NodeContext:
         return self._clients.of(self._service)
 
     @property
+    def app_http(self) -> httpx.AsyncClient:
+        """The service's client, authorised as the app."""
+        return self._clients.of(self._service)
+
+    @property
+    def client_http(self) -> httpx.AsyncClient:
+        """The service's client, not authorised."""
+        return self._clients.of(self._service)
+
+    @property
+    def account(self) -> sdk.Account:
+        """The connected account."""
+        raise sdk.Rejected(f"{self._service.name} needs a connected account, and this step has none. Choose one.")
+
+    @property
+    def has_account(self) -> bool:
+        """Whether there is an account."""
+        return False
+
+    @property
+    def credentials(self) -> Mapping[str, Any]:
+        """What the user typed in."""
+        return {}
+
+    @property
+    def grant(self) -> sdk.Grant:
+        """What was granted just now."""
+        raise sdk.Rejected("Nothing was granted just now.")
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The service's settings from the environment."""
         return self._clients.settings(self._service.key)

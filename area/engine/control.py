@@ -50,7 +50,8 @@ RETURNING run_id
 
 START = """
 WITH event AS (
-  INSERT INTO events (id, hook_id, dedupe_key, payload) SELECT $1, $2, $3, $4::text::jsonb WHERE $4::text IS NOT NULL RETURNING id
+  INSERT INTO events (id, hook_id, dedupe_key, payload, enriched_at)
+  SELECT $1, $2, $3, $4::text::jsonb, now() WHERE $4::text IS NOT NULL RETURNING id
 ), run AS (
   INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq)
   VALUES ($5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1)

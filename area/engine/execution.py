@@ -37,6 +37,8 @@ class Execution:
         self.cancelled: bool = claim["cancel_requested"]
         self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
         self.received_at: datetime = claim["received_at"]
+        self.event_id: UUID | None = claim["event_id"]
+        self.is_raw: bool = claim["event_id"] is not None and claim["is_raw"]
         self.stopped: str | None = None
         self.failure: dict[str, Any] | None = None
         self.states: dict[int, StepState] = {}

@@ -7,15 +7,18 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
+import httpx
 
 from area.core import log
 from area.core.settings import Settings
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
+from area.engine.enrichment import Enrichment
 from area.engine.execution import FINAL, Execution
 from area.engine.plan import Plan, PlanBroken, Plans, PlanStep
 from area.engine.runs import Fenced, Runs
 from area.engine.steps import Steps
+from area.nodes import sdk
 
 logger = log.get(__name__)
 
@@ -28,8 +31,17 @@ STOP_SECONDS = 20.0
 class Executor:
     """Runs of one worker process: at most ``worker_concurrency`` at once."""
 
-    def __init__(self, runs: Runs, plans: Plans, clients: Clients, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        plans: Plans,
+        clients: Clients,
+        doorbell: Doorbell,
+        settings: Settings,
+        enrichment: Enrichment,
+    ) -> None:
         self._runs = runs
+        self._enrichment = enrichment
         self._plans = plans
         self._steps = Steps(clients)
         self._doorbell = doorbell
@@ -85,8 +97,21 @@ class Executor:
             run.tell("run_started", f"Running {plan.area_name}")
         else:
             run.tell("run_resumed", "Going on" if run.was_waiting else "Taken over from a worker that went away")
+        if run.is_raw and plan.enricher is not None:
+            await self._enrich(run, plan.enricher)
         await self._advance(run, plan)
         await self._settle(run, plan)
+
+    async def _enrich(self, run: Execution, action: sdk.Action) -> None:
+        """Add what the delivery lacked; without it the run goes on with what there is."""
+        assert run.event_id is not None  # noqa: S101 - a run without an event is not raw
+        try:
+            run.trigger = await self._enrichment.of(run.event_id, action)
+        except (sdk.NodeError, httpx.TransportError, OSError, TimeoutError) as error:
+            said = str(error) or type(error).__name__
+            run.tell(
+                "log", f"{action.service.name} could not be asked for more about this event: {said}", level="warning"
+            )
 
     async def _advance(self, run: Execution, plan: Plan) -> None:
         """Execute steps until none is ready, or the run is to end."""

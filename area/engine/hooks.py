@@ -1,19 +1,23 @@
 """Hooks: one watched source for every AREA that asks for the same thing (law 8)."""
 
 import hashlib
+import hmac
 import secrets
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from area.core.clock import now
 from area.core.crypto import Sealer
 from area.core.ids import new_id
+from area.core.settings import Settings
 from area.db.models import Area, Hook
 from area.nodes import sdk
 
@@ -24,11 +28,35 @@ KINDS = {
     sdk.Delivery.MANUAL: "manual",
 }
 
+RENEW_AHEAD = 0.2
+"""The part of a subscription's life that is left when it is renewed."""
+AGAIN_AFTER = timedelta(seconds=20)
+"""How long after the provider ended a subscription it is made again."""
 
-def source_key(action: sdk.Action, config: dict[str, Any], user_id: UUID, area_id: UUID) -> str:
-    """What makes two AREAs share a hook. A private URL is its AREA's own; what an account did is its user's own."""
-    owner = ""
-    if action.delivery is sdk.Delivery.WEBHOOK:
+ENDED = """
+UPDATE hooks SET remote_id = NULL, status = 'broken', last_error = $2, failures_in_row = failures_in_row + 1,
+  next_due_at = now() + $3::interval
+WHERE id = ANY($1::uuid[]) AND status IN ('active', 'broken', 'pending') RETURNING id
+"""
+
+LEASED = """
+UPDATE hooks SET expires_at = now() + $2::interval, next_due_at = now() + $2::interval * (1 - $3::float8),
+  status = CASE WHEN status = 'pending' THEN 'active' ELSE status END
+WHERE id = $1 AND status IN ('active', 'broken', 'pending')
+"""
+
+
+def is_private(action: sdk.Action) -> bool:
+    """Whether the hook is a private URL that its user hands out, and not a subscription that the platform makes."""
+    return action.delivery is sdk.Delivery.WEBHOOK and not (action.app_level or action.subscriber)
+
+
+def source_key(
+    action: sdk.Action, config: dict[str, Any], user_id: UUID, area_id: UUID, account_id: UUID | None = None
+) -> str:
+    """What makes two AREAs share a hook. A private URL is its AREA's own; what an account sees is that account's own."""
+    owner = str(account_id or "")
+    if is_private(action):
         owner = str(area_id)
         config = {}
     elif action.delivery is sdk.Delivery.MANUAL:
@@ -37,28 +65,49 @@ def source_key(action: sdk.Action, config: dict[str, Any], user_id: UUID, area_i
     return f"{action.key}:{hashlib.sha256(canonical).hexdigest()}"
 
 
+def topic_of(action: sdk.Action, where: Any, account: sdk.Account | None) -> str | None:
+    """What an app-level action's deliveries are routed by, where that is known before it is subscribed."""
+    return None if action.topic_of is None else f"{action.service.key}:{action.topic_of(where, account)}"
+
+
 def first_due(action: sdk.Action, where: sdk.Inputs, moment: datetime) -> datetime | None:
     """When the hook is to be looked at first. None: it waits for deliveries, or its one date has passed."""
+    if action.subscriber is not None:
+        return moment
     if action.delivery is sdk.Delivery.SCHEDULE:
         due = action.fn(where, moment)
         return due if isinstance(due, datetime) else None
     return None if action.delivery is sdk.Delivery.WEBHOOK else moment
 
 
-async def attach(session: AsyncSession, action: sdk.Action, where: sdk.Inputs, area: Area, sealer: Sealer) -> UUID:
+async def attach(
+    session: AsyncSession,
+    action: sdk.Action,
+    where: sdk.Inputs,
+    area: Area,
+    sealer: Sealer,
+    account: sdk.Account | None = None,
+) -> UUID:
     """The hook for this source, made if it is new, ready to fire for ``area``."""
     config = where.model_dump(mode="json", exclude_none=True)
-    key = source_key(action, config, area.user_id, area.id)
+    account_id = UUID(account.id) if account else None
+    key = source_key(action, config, area.user_id, area.id, account_id)
     if action.delivery is sdk.Delivery.WEBHOOK and config.get("secret"):
         config["secret"] = sealer.seal(config["secret"], "hook")
     moment = now()
+    own_address = action.delivery is sdk.Delivery.WEBHOOK and not action.app_level
+    live = "pending" if action.subscriber else "active"
     row = {
         "id": new_id(),
         "source_key": key,
         "kind": KINDS[action.delivery],
         "action": action.key,
+        "account_id": account_id,
         "config": config,
-        "token": secrets.token_urlsafe(24) if action.delivery is sdk.Delivery.WEBHOOK else None,
+        "status": live,
+        "token": secrets.token_urlsafe(24) if own_address else None,
+        "secret": sealer.seal(secrets.token_hex(32), "hook") if own_address and action.subscriber else None,
+        "topic": topic_of(action, where, account),
         "next_due_at": first_due(action, where, moment),
     }
     await session.execute(insert(Hook).values(row).on_conflict_do_nothing(index_elements=["source_key"]))
@@ -66,9 +115,15 @@ async def attach(session: AsyncSession, action: sdk.Action, where: sdk.Inputs, a
     hook.config = config
     if hook.status in ("unused", "ended"):
         # What happened while nobody watched is not news: the cursor starts again from a baseline.
-        hook.status, hook.cursor, hook.failures_in_row = "active", None, 0
-        hook.lease_until = None
+        hook.status, hook.cursor, hook.failures_in_row = live, None, 0
+        if action.subscriber is None:
+            hook.lease_until = None
+        # Else the lease stays: whoever is ending the subscription just now is let finish, and then it is made again.
         hook.next_due_at = row["next_due_at"]  # type: ignore[assignment]
+    elif hook.status == "broken":
+        # Its user has looked at it: try at once.
+        hook.next_due_at = moment
+    hook.topic = topic_of(action, where, account) or hook.topic
     return hook.id
 
 
@@ -84,8 +139,28 @@ async def release(session: AsyncSession, hook_id: UUID | None) -> None:
         return
     # Without a lease, a look that is under way finds its hook changed and keeps nothing.
     unwatched = update(Hook).where(Hook.id == hook_id).values(status="unused", next_due_at=None, lease_until=None)
+    # A subscription is ended by the scheduler, which keeps its lease: the hook is due at once.
+    is_subscription = and_(Hook.kind == "webhook", or_(Hook.token.is_(None), Hook.secret.is_not(None)))
+    leaving = update(Hook).where(Hook.id == hook_id, is_subscription).values(status="unused", next_due_at=now())
+    await session.execute(leaving)
     # A private URL stays known while its AREA is only switched off, so that deliveries are told as paused.
     await session.execute(unwatched.where(Hook.kind != "webhook"))
     gone = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None)).limit(1)
     if (await session.execute(gone)).first() is None:
-        await session.execute(unwatched)
+        await session.execute(unwatched.where(~is_subscription))
+
+
+def endpoint_secret(settings: Settings, service: str) -> str:
+    """The platform's own secret for a service's endpoint, where the provider has none to give: 64 hex characters."""
+    key = settings.secret_key.get_secret_value().encode()
+    return hmac.new(key, f"endpoint:{service}".encode(), hashlib.sha256).hexdigest()
+
+
+async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str) -> None:
+    """The provider says that it delivers no more: subscribe again, after a pause."""
+    await pool.fetch(ENDED, list(hooks), reason[:1000], AGAIN_AFTER)
+
+
+async def granted(pool: asyncpg.Pool, hook_id: UUID, seconds: float) -> None:
+    """The provider's handshake says how long it will deliver."""
+    await pool.execute(LEASED, hook_id, timedelta(seconds=min(max(seconds, 60.0), 366 * 86400.0)), RENEW_AHEAD)

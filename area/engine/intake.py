@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from area.core.crypto import SealBroken, Sealer
 from area.core.ids import new_id
 from area.core.jsons import dump
 from area.db.session import Connection, Database
-from area.engine import statements
+from area.engine import hooks, statements
 from area.engine.batcher import Batcher
 from area.engine.doorbell import Doorbell
 from area.nodes import sdk
@@ -68,6 +69,11 @@ class DeliverResult:
     event_id: UUID | None
     runs: int
     duplicate: bool
+    answer: sdk.Answer | None = None
+    """What the provider wants to hear, where that is not our own JSON."""
+
+
+NOTHING = DeliverResult(None, 0, duplicate=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,11 @@ class HookView:
     id: UUID
     action: str
     config: dict[str, Any]
+    secret: str | None
+    """The platform's own secret with the provider, sealed."""
+
+
+Parse = Callable[[], Awaitable[Any]]
 
 
 async def accept(connection: Connection, incoming: list[Incoming]) -> list[Accepted]:
@@ -120,15 +131,28 @@ class Intake:
         if cached and moment - cached[0] < HOOK_CACHE_SECONDS:
             return cached[1]
         row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
-        live = row is not None and row["status"] in ("active", "broken")
-        view = HookView(row["id"], row["action"], row["config"]) if live else None
+        live = row is not None and row["status"] in ("active", "broken", "pending")
+        view = HookView(row["id"], row["action"], row["config"], row["secret"]) if live else None
         if len(self._hooks) >= HOOK_CACHE_SIZE:
             self._hooks.clear()
         self._hooks[token] = (moment, view)
         return view
 
-    async def deliver(self, token: str, delivery: sdk.WebhookDelivery) -> DeliverResult:
-        """Verify a webhook and make it durable.
+    async def probe(self, token: str, delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
+        """The answer to a provider that asks by GET whether its deliveries are wanted; None: they are not. Raises: UnknownHook."""
+        hook = await self.hook_by_token(token)
+        if hook is None:
+            raise UnknownHook
+        action = self._registry.action(hook.action)
+        if action.handshake is None:
+            return None
+        answer = action.handshake(action.inputs.model_construct(**hook.config), delivery)
+        if answer is not None and answer.lease is not None:
+            await hooks.granted(self._db.pool, hook.id, answer.lease)
+        return answer
+
+    async def deliver(self, token: str, delivery: sdk.WebhookDelivery, parse: Parse | None = None) -> DeliverResult:
+        """Verify a webhook, parse it, and make it durable.
 
         Raises: UnknownHook, BadDelivery, sdk.BadSignature; asyncpg.PostgresError or OSError when Postgres is out of reach.
         """
@@ -137,23 +161,33 @@ class Intake:
             raise UnknownHook
         action = self._registry.action(hook.action)
         where = action.inputs.model_construct(**hook.config) if hook.config else action.inputs()
-        secret = hook.config.get("secret")
+        secret = hook.secret or hook.config.get("secret")
         if secret:
             self._verify(hook, action, where, secret, delivery)
+        if parse is not None:
+            delivery = replace(delivery, body=await parse())
+        if action.handshake is not None:
+            answer = action.handshake(where, delivery)
+            if answer is not None:
+                return replace(NOTHING, answer=answer)
         try:
             event = action.fn(where, delivery)
+        except sdk.SubscriptionEnded as error:
+            await hooks.ended(self._db.pool, [hook.id], error.message)
+            return replace(NOTHING, answer=sdk.Answer())
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
+        reply = action.reply(delivery) if action.reply else None
         if event is None:
-            return DeliverResult(None, 0, duplicate=False)
+            return replace(NOTHING, answer=reply)
         given = event.model_dump(mode="json") if hasattr(event, "model_dump") else event
-        incoming = Incoming(hook.id, self._dedupe_key(action, given, delivery), given)
+        incoming = Incoming(hook.id, dedupe_key(action, given, delivery), given)
         accepted = await self.submit(incoming)
         metrics.EVENTS.labels(hook.action, "duplicate" if accepted.duplicate else "accepted").inc()
         if accepted.duplicate:
             first = await self._db.pool.fetchval(statements.EVENT_BY_KEY, hook.id, incoming.dedupe_key)
-            return DeliverResult(first, 0, duplicate=True)
-        return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False)
+            return DeliverResult(first, 0, duplicate=True, answer=reply)
+        return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False, answer=reply)
 
     def _verify(
         self, hook: HookView, action: sdk.Action, where: Any, secret: str, delivery: sdk.WebhookDelivery
@@ -166,16 +200,6 @@ class Intake:
         header = getattr(where, "signature_header", None)
         verify = sdk.HmacSha256(header) if header else action.verify
         verify.check(plain, delivery, now())  # type: ignore[union-attr]
-
-    def _dedupe_key(self, action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookDelivery) -> str:
-        if action.identity:
-            return str(given[action.identity])
-        for header in DELIVERY_ID_HEADERS:
-            value = delivery.headers.get(header)
-            if value:
-                return hashlib.sha256(f"{header}:{value}".encode()).hexdigest()
-        # Nothing names this delivery, so it is its own: two equal bodies are two events.
-        return str(new_id())
 
     async def _flush(self, incoming: list[Incoming]) -> list[Accepted]:
         async with self._db.pool.acquire() as connection:
@@ -190,6 +214,22 @@ class Intake:
             self._doorbell.ring(run for run, _ in item.runs)
             for run, user in item.runs:
                 self._doorbell.announce(user, run)
+
+
+def dedupe_key(action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookDelivery) -> str:
+    """What makes two deliveries the same event: what the action says, else the output's identity, else a delivery id."""
+    if callable(action.dedupe):
+        return action.dedupe(delivery)
+    if action.dedupe and (value := delivery.headers.get(action.dedupe.lower())):
+        return value[:500]
+    if action.identity:
+        return str(given[action.identity])
+    for header in DELIVERY_ID_HEADERS:
+        value = delivery.headers.get(header)
+        if value:
+            return hashlib.sha256(f"{header}:{value}".encode()).hexdigest()
+    # Nothing names this delivery, so it is its own: two equal bodies are two events.
+    return str(new_id())
 
 
 def payload_hash(payload: Any) -> str:

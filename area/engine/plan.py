@@ -67,6 +67,8 @@ class Plan:
     area_id: UUID
     area_name: str
     steps: list[PlanStep]
+    enricher: sdk.Action | None = None
+    """The action, where its events are enriched before they are run."""
 
 
 def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
@@ -78,7 +80,9 @@ def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
             steps.append(_step(index, stored, positions, row["mode"], registry))
         except (UnknownComponent, AreaError) as error:
             raise PlanBroken(f"Reaction {stored.get('key')!r} cannot run any more: {error}. Edit the AREA.") from None
-    return Plan(row["id"], row["area_id"], row["name"], steps)
+    # An action that is gone has no bearing on a run that it started.
+    action = registry.actions.get(row["action"]["action"])
+    return Plan(row["id"], row["area_id"], row["name"], steps, action if action and action.enricher else None)
 
 
 def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: str, registry: Registry) -> PlanStep:

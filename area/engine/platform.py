@@ -1,6 +1,7 @@
 """Everything a process needs, opened once and closed once."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from broadcaster import Broadcast
 from redis.asyncio import Redis
@@ -12,14 +13,15 @@ from area.core.http import Egress
 from area.core.settings import Settings
 from area.db.session import Database, open_database
 from area.engine.broadcast import SupervisedRedis, Wakeups
-from area.engine.context import Clients
+from area.engine.context import Clients, NodeContext
 from area.engine.doorbell import Doorbell
+from area.engine.enrichment import Enrichment
 from area.engine.executor import Executor
 from area.engine.feed import Feed
 from area.engine.intake import Intake
 from area.engine.plan import Plans
 from area.engine.runs import Runs
-from area.nodes import registry
+from area.nodes import registry, sdk
 from area.nodes.registry import Registry
 
 SILENCE = 10.0
@@ -45,7 +47,15 @@ class Platform:
 
     def executor(self) -> Executor:
         """A new executor of runs: one for a worker process."""
-        return Executor(self.runs, self.plans, self.clients, self.doorbell, self.settings)
+        enrichment = Enrichment(self.db.pool, self.context)
+        return Executor(self.runs, self.plans, self.clients, self.doorbell, self.settings, enrichment)
+
+    async def context(self, service: sdk.Service, account_id: UUID | None, *, key: str) -> NodeContext:
+        """A context for a call that belongs to no run; its log goes nowhere."""
+        return NodeContext(self.clients, service, lambda *_: None, idempotency_key=key)
+
+    async def account_gone(self, service: str, external_id: str, reason: str) -> None:
+        """A provider says that an account's consent is gone."""
 
     async def close(self) -> None:
         """Let go of everything, in the opposite order."""

@@ -14,7 +14,7 @@ import httpx
 from area.core import log, metrics
 from area.core.clock import Carried
 from area.db.session import AWAY, Connection
-from area.engine import statements
+from area.engine import statements, subscriptions
 from area.engine.context import NodeContext
 from area.engine.intake import Incoming, accept, payload_hash
 from area.engine.outcomes import finished_runs
@@ -24,7 +24,7 @@ from area.nodes import sdk
 logger = log.get(__name__)
 
 CLOCKED = ("schedule", "manual")
-POLLED = ("poll",)
+POLLED = ("poll", "webhook")
 """Looked at apart: a source that does not answer must not delay the clock."""
 AT_ONCE = 50
 SEEN_KEPT = 2_000
@@ -81,6 +81,8 @@ async def _look(platform: Platform, hook: asyncpg.Record, clock: Carried) -> Non
             await _fire(platform, hook, action, where)
         case sdk.Delivery.MANUAL:
             await _watch_runs(platform, hook, action, where)
+        case sdk.Delivery.WEBHOOK:
+            await subscriptions.tend(platform, hook, action, where, clock)
         case _:
             await _poll(platform, hook, action, where, clock)
 
@@ -196,7 +198,11 @@ async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception, 
         else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
     )
     due = clock.now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
-    status = "broken" if failures >= BROKEN_AFTER else "active"
+    # What only its user can mend is told at once; everything else after a few attempts.
+    hopeless = isinstance(error, sdk.Rejected | sdk.Reconnect)
+    status = hook["status"]
+    if status != "unused" and (hopeless or failures >= BROKEN_AFTER):
+        status = "broken"
     message = (str(error) or type(error).__name__).replace("\x00", "\ufffd")[:1000]
     async with platform.db.pool.acquire() as connection:
         await _move(connection, hook, hook["cursor"], due, failures, message, status)

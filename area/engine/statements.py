@@ -51,7 +51,7 @@ WITH chosen AS (SELECT id, status AS was FROM runs WHERE {where} AND """
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
     runs.replay_from, runs.replay_of, runs.is_test, chosen.was
 )
-SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment
+SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment, events.enriched_at IS NULL AS is_raw
 FROM claimed LEFT JOIN events ON events.id = claimed.event_id
 """
 )
@@ -137,18 +137,20 @@ WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
 
 EVENT_BY_KEY = "SELECT id FROM events WHERE hook_id = $1 AND dedupe_key = $2"
 
-HOOK_BY_TOKEN = "SELECT id, action, config, status FROM hooks WHERE token = $1 AND kind = 'webhook'"  # noqa: S105
+HOOK_BY_TOKEN = "SELECT id, action, config, status, secret FROM hooks WHERE token = $1 AND kind = 'webhook'"  # noqa: S105
 
 DUE_HOOKS = """
 WITH due AS (
-  SELECT id FROM hooks WHERE next_due_at <= now() AND status IN ('active', 'broken') AND kind = ANY($2::text[])
+  SELECT id FROM hooks WHERE next_due_at <= now() AND kind = ANY($2::text[])
+    AND (status IN ('pending', 'active', 'broken') OR (status = 'unused' AND kind = 'webhook'))
     AND (lease_until IS NULL OR lease_until < now())
   ORDER BY next_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-UPDATE hooks SET lease_until = now() + CASE WHEN kind = 'poll' THEN interval '60 seconds' ELSE interval '20 seconds' END
+UPDATE hooks SET lease_until = now() + CASE WHEN kind IN ('poll', 'webhook') THEN interval '60 seconds' ELSE interval '20 seconds' END
 FROM due WHERE hooks.id = due.id
 RETURNING hooks.id, hooks.kind, hooks.action, hooks.config, hooks.cursor, hooks.next_due_at, hooks.failures_in_row, hooks.lease_until,
-  hooks.source_key, now() AS moment
+  hooks.source_key, hooks.status, hooks.account_id, hooks.token, hooks.secret, hooks.remote_id, hooks.expires_at, hooks.subscribed_at,
+  now() AS moment
 """
 
 # A look that came to nothing through trouble of our own: nobody's fault, and due again at once.
@@ -157,8 +159,9 @@ LET_GO = "UPDATE hooks SET lease_until = now() + interval '1 second' WHERE id = 
 # The cursor and next due time move with the events, and only for the holder of the lease.
 POLLED = """
 UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_at = now(), failures_in_row = $5, last_error = $6,
-  status = $7
-WHERE id = $1 AND lease_until = $2 AND status IN ('active', 'broken') RETURNING id
+  -- Whether it is in use is not the scheduler's to say.
+  status = CASE WHEN status = 'unused' OR $7 = 'unused' THEN status ELSE $7 END
+WHERE id = $1 AND lease_until = $2 RETURNING id
 """
 
 STALE = """

@@ -66,6 +66,7 @@ class HookKind(Enum):
 class HookStatus(Enum):
     """Whether a hook works."""
 
+    PENDING = enum_value("pending", description="The subscription at the provider is being made.")
     ACTIVE = enum_value("active", description="It works.")
     BROKEN = enum_value("broken", description="Its last attempts failed; it goes on trying.")
     ENDED = enum_value("ended", description="It has nothing more to fire.")

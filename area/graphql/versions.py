@@ -148,7 +148,8 @@ class Hook(Node):
         """The hook in this row."""
         return cls(
             id=strawberry.ID(to_global("Hook", row.id)),
-            token=row.token if row.kind == m.HookKind.WEBHOOK else None,
+            # The address of a subscription is between the platform and the provider.
+            token=row.token if row.kind == m.HookKind.WEBHOOK and row.secret is None else None,
             kind=HookKind[row.kind.upper()],
             status=HookStatus[row.status.upper()],
             next_due_at=row.next_due_at,

@@ -132,9 +132,10 @@ async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient, platf
 
 async def test_unknown_token_and_wrong_method(client: httpx.AsyncClient) -> None:
     unknown = await client.post("/hooks/nothing", json={})
-    wrong = await client.get("/hooks/nothing")
+    unasked = await client.get("/hooks/nothing")
+    wrong = await client.delete("/hooks/nothing")
 
-    assert unknown.status_code == 404
+    assert (unknown.status_code, unasked.status_code) == (404, 404)
     assert problem(unknown) == "No hook has this address; copy it again from its AREA."
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
 
@@ -145,7 +146,7 @@ class Refusing(Intake):
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def deliver(self, token: str, delivery: sdk.WebhookDelivery) -> None:  # type: ignore[override]
+    async def deliver(self, *_: object) -> None:  # type: ignore[override]
         raise self.error
 
 

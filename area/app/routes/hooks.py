@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 import asyncpg
 import orjson
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from area.app import bodies
@@ -37,15 +38,18 @@ class Hooks:
             return None
         except Exception as error:
             # Starlette's own error handler is behind us, so the last word on errors is here.
-            return await _explain(error)(scope, receive, send)
+            return await explain(error)(scope, receive, send)
+        if isinstance(content, sdk.Answer):
+            return await answered(content)(scope, receive, send)
         headers = [*ACCEPTED_HEADERS, (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         return None
 
-    async def _take(self, scope: Scope, receive: Receive) -> bytes:
+    async def _take(self, scope: Scope, receive: Receive) -> bytes | sdk.Answer:
+        token = scope["path"][len(PREFIX) :]
         if scope["method"] != "POST":
-            raise Problem(405, "Send deliveries to a hook with POST.", {"Allow": "POST"})
+            return await self._probe(scope, token)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         raw = await bodies.read(receive, headers, self._limit)
         content_type = headers.get("content-type", "")
@@ -55,19 +59,37 @@ class Hooks:
             headers=headers,
             query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
             raw=raw,
-            body=await bodies.parse(scope, raw, content_type),
             content_type=content_type,
         )
-        result = await self._intake.deliver(scope["path"][len(PREFIX) :], delivery)
+        result = await self._intake.deliver(token, delivery, lambda: bodies.parse(scope, raw, content_type))
+        if result.answer is not None:
+            return result.answer
         event = None if result.event_id is None else str(result.event_id)
         return orjson.dumps({"event": event, "runs": result.runs, "duplicate": result.duplicate})
 
+    async def _probe(self, scope: Scope, token: str) -> sdk.Answer:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        answer = None
+        if scope["method"] in ("GET", "HEAD"):
+            answer = await self._intake.probe(token, sdk.WebhookDelivery(scope["method"], {}, query))
+        if answer is None:
+            raise Problem(405, "Send deliveries to a hook with POST.", {"Allow": "POST"})
+        return answer
 
-def _explain(error: Exception) -> Problem:
+
+def answered(answer: sdk.Answer) -> Response:
+    """What a provider wants to hear, as it goes out."""
+    if isinstance(answer.body, str):
+        return Response(answer.body, answer.status, dict(answer.headers), media_type=answer.content_type)
+    return Response(orjson.dumps(answer.body), answer.status, dict(answer.headers), media_type="application/json")
+
+
+def explain(error: Exception) -> Problem:
+    """The refusal of a delivery that failed with ``error``."""
     if isinstance(error, UnknownHook):
         return Problem(404, "No hook has this address; copy it again from its AREA.")
     if isinstance(error, sdk.BadSignature):
-        return Problem(401, str(error))
+        return Problem(error.status, str(error))
     if isinstance(error, BadDelivery):
         return Problem(400, str(error))
     if isinstance(error, asyncpg.DataError):

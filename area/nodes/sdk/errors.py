@@ -65,9 +65,13 @@ class Unknown(NodeError):
 
 
 class BadSignature(NodeError):
-    """A webhook delivery whose signature is missing or wrong; answered 401."""
+    """A webhook delivery whose signature is missing or wrong; answered 401, or by ``status`` where the provider's rules say so."""
 
     default_code = "BAD_SIGNATURE"
+
+    def __init__(self, message: str, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SubscriptionEnded(NodeError):

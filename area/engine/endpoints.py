@@ -1,0 +1,122 @@
+"""A service's one address for all its users: a verified delivery finds its hooks by what it says about itself."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from area.core import metrics
+from area.core.clock import now
+from area.engine import hooks
+from area.engine.intake import BadDelivery, Incoming, UnknownHook, dedupe_key
+from area.engine.platform import Platform
+from area.nodes import sdk
+
+HOOKS_BY_TOPIC = """
+SELECT id, action, config, topic FROM hooks
+WHERE topic = ANY($1::text[]) AND kind = 'webhook' AND status IN ('active', 'broken', 'pending')
+"""
+PENDING = "SELECT 1 FROM hooks WHERE kind = 'webhook' AND status = 'pending' AND starts_with(action, $1) LIMIT 1"
+
+Parse = Callable[[], Awaitable[Any]]
+
+
+class NotYet(Exception):
+    """A delivery that nobody takes yet, while a subscription of this service is being made: the sender shall try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to the provider, and what became of the delivery."""
+
+    answer: sdk.Answer
+    events: int = 0
+    runs: int = 0
+
+
+class Endpoints:
+    """The app-level endpoints of the services that have one."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def deliver(self, service_key: str, delivery: sdk.WebhookDelivery, parse: Parse) -> Taken:
+        """Verify a delivery, answer a probe, or make durable what it is about.
+
+        Raises: UnknownHook, BadDelivery, NotYet, sdk.BadSignature; asyncpg.PostgresError or OSError when Postgres is out of reach.
+        """
+        service = self._platform.registry.services.get(service_key)
+        if service is None or service.entrance is None:
+            raise UnknownHook
+        entrance = service.entrance
+        if delivery.method != "GET":
+            self._verify(service, entrance, delivery)
+        delivery = replace(delivery, body=await parse())
+        answer = entrance.handshake(delivery) if entrance.handshake else None
+        if answer is not None:
+            return Taken(answer)
+        if delivery.method == "GET":
+            raise BadDelivery("Send deliveries with POST.")
+        try:
+            routed = entrance.route(delivery)
+        except sdk.NodeError as error:
+            raise BadDelivery(str(error)) from None
+        taken = await self._take(service, routed, delivery)
+        reply = entrance.reply(delivery) if entrance.reply else sdk.Answer()
+        return replace(taken, answer=reply)
+
+    def _verify(self, service: sdk.Service, entrance: sdk.Endpoint, delivery: sdk.WebhookDelivery) -> None:
+        if entrance.secret is None:
+            secret = hooks.endpoint_secret(self._platform.settings, service.key)
+        else:
+            secret = self._platform.clients.settings(service.key).get(entrance.secret, "")
+        if not secret:
+            name = f"AREA_{service.key}_{entrance.secret}".upper()
+            raise sdk.BadSignature(f"{service.name} cannot be verified here: the operator has to set {name}.")
+        entrance.verify.check(secret, delivery, now())
+
+    async def _take(self, service: sdk.Service, routed: list[sdk.Routed], delivery: sdk.WebhookDelivery) -> Taken:
+        topics = [f"{service.key}:{item}" for item in routed if isinstance(item, str)]
+        events, runs = await self._fire(service, topics, delivery) if topics else (0, 0)
+        for item in routed:
+            if isinstance(item, sdk.AccountGone):
+                await self._platform.account_gone(service.key, item.external_id, f"{service.name} says so")
+            elif isinstance(item, sdk.SubscriptionGone):
+                found = await self._hooks([f"{service.key}:{item.topic}"])
+                await hooks.ended(self._platform.db.pool, [row["id"] for row in found], item.reason)
+        return Taken(sdk.Answer(), events, runs)
+
+    async def _hooks(self, topics: list[str]) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._platform.db.pool.fetch(HOOKS_BY_TOPIC, topics)
+        return rows
+
+    async def _fire(self, service: sdk.Service, topics: list[str], delivery: sdk.WebhookDelivery) -> tuple[int, int]:
+        rows = await self._hooks(topics)
+        if not rows and await self._platform.db.pool.fetchval(PENDING, f"{service.key}."):
+            raise NotYet
+        waiting = []
+        for row in rows:
+            incoming = self._incoming(row, delivery)
+            if incoming is not None:
+                waiting.append((row["action"], self._platform.intake.submit(incoming)))
+        runs = 0
+        for action, accepting in waiting:
+            accepted = await accepting
+            metrics.EVENTS.labels(action, "duplicate" if accepted.duplicate else "accepted").inc()
+            runs += len(accepted.runs)
+        return len(waiting), runs
+
+    def _incoming(self, row: asyncpg.Record, delivery: sdk.WebhookDelivery) -> Incoming | None:
+        action = self._platform.registry.action(row["action"])
+        where = action.inputs.model_construct(**row["config"]) if row["config"] else action.inputs()
+        try:
+            event = action.fn(where, delivery)
+        except sdk.NodeError as error:
+            raise BadDelivery(str(error)) from None
+        if event is None:
+            return None
+        payload = event.model_dump(mode="json")
+        hook_id: UUID = row["id"]
+        return Incoming(hook_id, dedupe_key(action, payload, delivery), payload)

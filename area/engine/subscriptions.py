@@ -1,0 +1,148 @@
+"""Subscriptions at providers: made, renewed, looked after, and ended with their hook's last AREA (law 8).
+
+A hook whose action subscribes is due when its subscription has to be made, renewed, looked at or ended; `tend` does what is due.
+The provider is called without a database connection, under the hook's lease, and each call may be repeated after a crash: nodes
+take over a subscription that is there already, and a removal of what is gone is done.
+"""
+
+import asyncio
+import random
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from area.core import log
+from area.core.clock import Carried
+from area.engine.hooks import RENEW_AHEAD, endpoint_secret
+from area.engine.platform import Platform
+from area.nodes import sdk
+
+logger = log.get(__name__)
+
+LOOK_EVERY = timedelta(hours=6)
+"""How often the provider is asked whether a subscription is still there."""
+CALL_SECONDS = 45.0
+"""Longest that one hook's calls may take: less than its lease."""
+
+SUBSCRIBED = """
+UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), expires_at = $6, subscribed_at = now(),
+  lease_until = NULL, failures_in_row = 0, last_error = NULL, last_polled_at = now(),
+  -- An AREA that went meanwhile left the hook unused: what was just made is ended next.
+  status = CASE WHEN status = 'unused' THEN 'unused' ELSE 'active' END,
+  next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $7 END
+WHERE id = $1 AND lease_until = $2 RETURNING id
+"""
+
+LOOKED = """
+UPDATE hooks SET lease_until = NULL, last_polled_at = now(), failures_in_row = 0, last_error = NULL,
+  status = CASE WHEN status = 'unused' THEN 'unused' ELSE 'active' END,
+  next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $3 END
+WHERE id = $1 AND lease_until = $2
+"""
+
+UNSUBSCRIBED = """
+UPDATE hooks SET remote_id = NULL, expires_at = NULL, lease_until = NULL,
+  next_due_at = CASE WHEN status = 'pending' THEN now() END
+WHERE id = $1 AND lease_until = $2
+"""
+
+
+async def tend(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, clock: Carried) -> None:
+    """Do what is due for this hook, by the clock of Postgres. Raises: what the node raises; the caller backs off."""
+    if action.subscriber is None:
+        await platform.db.pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
+        return
+    context = await platform.context(action.service, hook["account_id"], key=str(hook["id"]))
+    async with asyncio.timeout(CALL_SECONDS):
+        if hook["status"] == "unused":
+            await _remove(platform, hook, action, where, context)
+        elif await _is_there(hook, action, where, context, clock):
+            due = _next_look(action, hook["expires_at"], clock)
+            await platform.db.pool.execute(LOOKED, hook["id"], hook["lease_until"], due)
+        else:
+            await _subscribe(platform, hook, action, where, context, clock)
+
+
+async def _is_there(
+    hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, context: sdk.Context, clock: Carried
+) -> bool:
+    """Whether the subscription stands and needs no renewal."""
+    if hook["remote_id"] is None or hook["status"] == "broken":
+        return False
+    expires, made = hook["expires_at"], hook["subscribed_at"]
+    if expires is not None and (made is None or clock.now() >= _renewal(made, expires)):
+        return False
+    if action.still_there is None:
+        return expires is not None
+    return bool(await action.still_there(context, where, hook["remote_id"]))
+
+
+async def _subscribe(
+    platform: Platform,
+    hook: asyncpg.Record,
+    action: sdk.Action,
+    where: sdk.Inputs,
+    context: sdk.Context,
+    clock: Carried,
+) -> None:
+    assert action.subscriber is not None  # noqa: S101 - `tend` has looked
+    offered = sdk.Hook(
+        str(hook["id"]), callback(platform, hook, action), secret_of(platform, hook, action), hook["remote_id"]
+    )
+    made = await action.subscriber(context, where, offered)
+    if isinstance(made, str):
+        made = sdk.Subscription(made)
+    topic = made.topic or (made.remote_id if action.app_level and action.topic_of is None else None)
+    stored = await platform.db.pool.fetchval(
+        SUBSCRIBED,
+        hook["id"],
+        hook["lease_until"],
+        made.remote_id,
+        None if topic is None else f"{action.service.key}:{topic}",
+        platform.sealer.seal(made.secret, "hook") if made.secret else None,
+        made.expires_at,
+        _next_look(action, made.expires_at, clock),
+    )
+    if stored is None:
+        # The lease ran out in the call. Whoever has the hook now subscribes too, and takes this one over.
+        logger.warning("subscription.not_kept", hook=str(hook["id"]), action=action.key)
+
+
+async def _remove(
+    platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, context: sdk.Context
+) -> None:
+    if hook["remote_id"] is not None and action.unsubscriber is not None:
+        try:
+            await action.unsubscriber(context, where, hook["remote_id"])
+        except (sdk.Rejected, sdk.Reconnect) as error:
+            # Gone already, or out of our reach for good: nobody listens any more, so it is let go.
+            logger.info("subscription.let_go", hook=str(hook["id"]), action=action.key, reason=error.message)
+    await platform.db.pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
+
+
+def callback(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> str:
+    """Where the provider shall deliver to."""
+    base = platform.settings.public_url.rstrip("/")
+    return f"{base}/webhooks/{action.service.key}" if action.app_level else f"{base}/hooks/{hook['token']}"
+
+
+def secret_of(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> str:
+    """The secret that proves deliveries to this hook."""
+    if action.app_level:
+        return endpoint_secret(platform.settings, action.service.key)
+    return platform.sealer.open(hook["secret"], "hook")
+
+
+def _renewal(made: datetime, expires: datetime) -> datetime:
+    return expires - (expires - made) * RENEW_AHEAD
+
+
+def _next_look(action: sdk.Action, expires: datetime | None, clock: Carried) -> datetime | None:
+    """When the hook is due again: to be looked at, or to be renewed, whichever is first. None: never unasked."""
+    moment = clock.now()
+    looks: list[datetime] = []
+    if action.still_there is not None:
+        looks.append(moment + LOOK_EVERY * random.uniform(0.8, 1.2))  # noqa: S311
+    if expires is not None:
+        looks.append(_renewal(moment, expires))
+    return min(looks, default=None)

@@ -1,0 +1,326 @@
+"""Subscriptions at a provider: made once, renewed, reconciled and ended; deliveries to one address for all; enriched events."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import pytest
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from area.engine import hooks, polling
+from area.engine.areas import delete_area, set_area_enabled
+from area.engine.endpoints import Endpoints, NotYet
+from area.engine.intake import UnknownHook
+from area.engine.platform import Platform
+from area.nodes import sdk
+from tests.engine.conftest import World, log, serving
+
+service = sdk.Service(key="bellsvc", name="Bell", description="A provider of this test.", base_url="http://unset.test")
+SIGNED = sdk.HmacSha256("x-bell-signature")
+
+
+class Where(sdk.Inputs):
+    """Which bell."""
+
+    bell: str = Field(title="Bell", description="Its name.", examples=["front"])
+
+
+class Rang(sdk.Outputs):
+    """A bell rang."""
+
+    id: Annotated[str, sdk.Identity] = Field(title="Id", description="The ring's id.", examples=["1"])
+    who: str | None = Field(None, title="Who", description="Who rang it.", examples=["Ada"])
+
+
+def _rang(delivery: sdk.WebhookDelivery) -> Rang | None:
+    if delivery.body.get("kind") == "over":
+        raise sdk.SubscriptionEnded("the bell was taken down")
+    return Rang(id=delivery.body["id"]) if delivery.body.get("kind") == "ring" else None
+
+
+def _probed(where: Where, delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
+    asked = delivery.query.get("challenge")
+    return sdk.Answer(asked, lease=3600) if asked and delivery.query.get("bell") == where.bell else None
+
+
+@service.webhook("A bell rings", verify=SIGNED, handshake=_probed)
+def ring(where: Where, delivery: sdk.WebhookDelivery) -> Rang | None:
+    """Fires when it rings."""
+    return _rang(delivery)
+
+
+@ring.subscribe
+async def _subscribe(ctx: sdk.Context, where: Where, hook: sdk.Hook) -> sdk.Subscription:
+    asked = {"bell": where.bell, "url": hook.url, "secret": hook.secret, "known": hook.remote_id}
+    answer = (await ctx.http.post("/subscriptions", json=asked)).json()
+    return sdk.Subscription(answer["id"], datetime.fromisoformat(answer["until"]))
+
+
+@ring.unsubscribe
+async def _unsubscribe(ctx: sdk.Context, where: Where, remote_id: str) -> None:
+    await ctx.http.delete(f"/subscriptions/{remote_id}")
+
+
+@ring.is_subscribed
+async def _is_subscribed(ctx: sdk.Context, where: Where, remote_id: str) -> bool:
+    return bool((await ctx.http.get(f"/subscriptions/{remote_id}")).json()["there"])
+
+
+@ring.enrich
+async def _who(ctx: sdk.Context, event: Rang) -> Rang:
+    answer = (await ctx.http.get(f"/rings/{event.id}")).json()
+    return event.model_copy(update={"who": answer["who"]})
+
+
+@service.endpoint(verify=SIGNED, handshake=lambda d: sdk.Answer({"pong": 1}) if d.body == {"kind": "ping"} else None)
+def _route(delivery: sdk.WebhookDelivery) -> list[sdk.Routed]:
+    if delivery.body.get("kind") == "over":
+        return [sdk.SubscriptionGone(f"tower:{delivery.body['tower']}", "torn down")]
+    return [f"tower:{delivery.body['tower']}"]
+
+
+@service.webhook("A tower's bell rings", app_level=True)
+def tower(where: Where, delivery: sdk.WebhookDelivery) -> Rang | None:
+    """Fires when a tower's bell rings."""
+    return _rang(delivery)
+
+
+@tower.topic
+def _topic(where: Where, account: sdk.Account | None) -> str:
+    return f"tower:{where.bell}"
+
+
+tower.subscribe(_subscribe)
+tower.unsubscribe(_unsubscribe)
+
+
+@dataclass
+class Provider:
+    """A real provider of bells on loopback."""
+
+    there: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    refuses: int | None = None
+    questions: int = 0
+    lasts: timedelta = timedelta(days=10)
+
+    async def subscriptions(self, request: Request) -> Response:
+        given = orjson.loads(await request.body())
+        self.asked.append(given)
+        if self.refuses:
+            return JSONResponse({"error": "no such bell"}, self.refuses)
+        key = next((key for key, known in self.there.items() if known["url"] == given["url"]), f"s{len(self.asked)}")
+        self.there[key] = given
+        return JSONResponse({"id": key, "until": (datetime.now(UTC) + self.lasts).isoformat()})
+
+    async def one(self, request: Request) -> Response:
+        key = request.path_params["key"]
+        if request.method == "DELETE":
+            self.deleted.append(key)
+            if self.there.pop(key, None) is None:
+                return JSONResponse({"error": "gone"}, 404)
+        return JSONResponse({"there": key in self.there})
+
+    async def rings(self, request: Request) -> Response:
+        self.questions += 1
+        return JSONResponse({"who": "Ada"}, 503 if request.path_params["key"] == "mute" else 200)
+
+
+@pytest.fixture
+async def provider(platform: Platform) -> AsyncIterator[Provider]:
+    made = Provider()
+    routes = [
+        Route("/subscriptions", made.subscriptions, methods=["POST"]),
+        Route("/subscriptions/{key}", made.one, methods=["GET", "DELETE"]),
+        Route("/rings/{key}", made.rings),
+    ]
+    async with serving(Starlette(routes=routes)) as url:
+        platform.clients.of(service).base_url = httpx.URL(url)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _registered(platform: Platform) -> Iterator[None]:
+    known = platform.registry
+    known.services[service.key] = service
+    known.actions |= service.actions
+    yield
+    del known.services[service.key]
+    for key in service.actions:
+        del known.actions[key]
+
+
+async def tend(world: World, hook_id: Any) -> Any:
+    """Let the hook's time come, and give its row."""
+    await world.pool.execute("UPDATE hooks SET next_due_at = now() WHERE id = $1", hook_id)
+    await polling.tick(world.platform)
+    return await world.pool.fetchrow("SELECT * FROM hooks WHERE id = $1", hook_id)
+
+
+def signed(secret: str, **body: Any) -> sdk.WebhookDelivery:
+    raw = orjson.dumps(body)
+    mac = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    return sdk.WebhookDelivery("POST", {"x-bell-signature": f"sha256={mac}"}, {}, raw, body, "application/json")
+
+
+async def test_two_areas_share_one_subscription_that_ends_with_the_last(world: World, provider: Provider) -> None:
+    first = await world.area(log("x"), action="bellsvc.ring", config={"bell": "shared"})
+    second = await world.area(log("x"), action="bellsvc.ring", config={"bell": "shared"})
+    assert first.hook_id == second.hook_id
+    assert await world.pool.fetchval("SELECT status FROM hooks WHERE id = $1", first.hook_id) == "pending"
+    hook = await tend(world, first.hook_id)
+    assert (hook["status"], hook["remote_id"], len(provider.asked)) == ("active", "s1", 1)
+    asked = provider.asked[0]
+    assert asked["url"] == f"{world.platform.settings.public_url}/hooks/{hook['token']}"
+    assert asked["secret"] not in hook["secret"], "it is stored sealed"
+
+    result = await world.platform.intake.deliver(hook["token"], signed(asked["secret"], kind="ring", id="r1"))
+    again = await world.platform.intake.deliver(hook["token"], signed(asked["secret"], kind="ring", id="r1"))
+    assert (result.runs, again.runs, again.duplicate) == (2, 0, True)
+    with pytest.raises(sdk.BadSignature):
+        await world.platform.intake.deliver(hook["token"], signed("guessed", kind="ring", id="r2"))
+
+    await delete_area(world.platform, world.user, first.id)
+    await polling.tick(world.platform)
+    assert provider.deleted == [], "another AREA still needs it"
+    await delete_area(world.platform, world.user, second.id)
+    await polling.tick(world.platform)
+    gone = await world.pool.fetchrow("SELECT status, remote_id, next_due_at FROM hooks WHERE id = $1", first.hook_id)
+    assert (provider.deleted, tuple(gone)) == (["s1"], ("unused", None, None))
+
+
+async def test_switched_off_ends_it_and_switched_on_makes_it_again(world: World, provider: Provider) -> None:
+    area = await world.area(log("x"), action="bellsvc.ring", config={"bell": "switch"})
+    await tend(world, area.hook_id)
+    await set_area_enabled(world.platform, world.user, area.id, enabled=False)
+    provider.there.clear()  # the provider answers 404: what is gone already counts as ended
+    await polling.tick(world.platform)
+    assert provider.deleted == ["s1"]
+    await set_area_enabled(world.platform, world.user, area.id, enabled=True)
+    hook = await tend(world, area.hook_id)
+    assert (hook["status"], len(provider.there)) == ("active", 1)
+
+
+async def test_it_is_renewed_in_time_and_made_again_when_the_provider_lost_it(world: World, provider: Provider) -> None:
+    area = await world.area(log("x"), action="bellsvc.ring", config={"bell": "renew"})
+    hook = await tend(world, area.hook_id)
+    assert hook["next_due_at"] < datetime.now(UTC) + timedelta(hours=8), "it is looked at before it ends"
+    await tend(world, area.hook_id)
+    assert len(provider.asked) == 1, "it is there and has long to go"
+    await world.pool.execute(
+        "UPDATE hooks SET subscribed_at = now() - interval '9 days', expires_at = now() + interval '1 day' WHERE id = $1",
+        area.hook_id,
+    )
+    await tend(world, area.hook_id)
+    assert (len(provider.asked), provider.asked[1]["known"]) == (2, "s1")
+    provider.there.clear()
+    await tend(world, area.hook_id)
+    assert (len(provider.asked), len(provider.there)) == (3, 1)
+
+
+async def test_what_the_provider_refuses_is_told_at_once_and_heals_when_saved_again(
+    world: World, provider: Provider
+) -> None:
+    provider.refuses = 422
+    area = await world.area(log("x"), action="bellsvc.ring", config={"bell": "refused"})
+    hook = await tend(world, area.hook_id)
+    assert (hook["status"], hook["failures_in_row"]) == ("broken", 1)
+    assert "no such bell" in hook["last_error"]
+    provider.refuses = None
+    await set_area_enabled(world.platform, world.user, area.id, enabled=True)
+    await polling.tick(world.platform)
+    healed = await world.pool.fetchrow("SELECT status, last_error FROM hooks WHERE id = $1", area.hook_id)
+    assert tuple(healed) == ("active", None)
+
+
+async def test_the_provider_ends_it_and_probes_it(world: World, provider: Provider) -> None:
+    area = await world.area(log("x"), action="bellsvc.ring", config={"bell": "probe"})
+    hook = await tend(world, area.hook_id)
+    intake, secret = world.platform.intake, provider.asked[0]["secret"]
+    probe = sdk.WebhookDelivery("GET", {}, {"challenge": "abc", "bell": "probe"})
+    answer = await intake.probe(hook["token"], probe)
+    assert answer is not None
+    assert answer.body == "abc"
+    assert await intake.probe(hook["token"], sdk.WebhookDelivery("GET", {}, {"challenge": "abc", "bell": "x"})) is None
+    leased = await world.pool.fetchval("SELECT expires_at - now() FROM hooks WHERE id = $1", area.hook_id)
+    assert timedelta(minutes=59) < leased <= timedelta(hours=1)
+
+    over = await intake.deliver(hook["token"], signed(secret, kind="over"))
+    assert over.answer is not None
+    told = await world.pool.fetchrow("SELECT status, last_error, remote_id FROM hooks WHERE id = $1", area.hook_id)
+    assert tuple(told) == ("broken", "the bell was taken down", None)
+    healed = await tend(world, area.hook_id)
+    assert (healed["status"], len(provider.asked)) == ("active", 2)
+
+
+async def test_one_address_for_all_finds_the_hooks_by_topic(world: World, provider: Provider) -> None:
+    endpoints = Endpoints(world.platform)
+    secret = hooks.endpoint_secret(world.platform.settings, service.key)
+
+    async def deliver(secret: str, **body: Any) -> Any:
+        delivery = signed(secret, **body)
+
+        async def parse() -> Any:
+            return body
+
+        return await endpoints.deliver("bellsvc", delivery, parse)
+
+    area = await world.area(log("x"), action="bellsvc.tower", config={"bell": "north"})
+    assert (await deliver(secret, kind="ring", id="early", tower="north")).runs == 1, (
+        "it is known before it is confirmed"
+    )
+    with pytest.raises(NotYet):
+        await deliver(secret, kind="ring", id="x", tower="south")
+    await tend(world, area.hook_id)
+    assert provider.asked[0]["url"].endswith("/webhooks/bellsvc")
+    assert provider.asked[0]["secret"] == secret
+
+    taken = await deliver(secret, kind="ring", id="t1", tower="north")
+    repeated = await deliver(secret, kind="ring", id="t1", tower="north")
+    assert (taken.runs, repeated.runs, taken.answer.status) == (1, 0, 200)
+    assert (await deliver(secret, kind="ping")).answer.body == {"pong": 1}
+    assert (await deliver(secret, kind="ring", id="t2", tower="south")).events == 0
+    with pytest.raises(sdk.BadSignature):
+        await deliver("guessed", kind="ring", id="t3", tower="north")
+    with pytest.raises(UnknownHook):
+        await endpoints.deliver("flow", signed(secret), lambda: None)  # type: ignore[arg-type, return-value]
+
+    await deliver(secret, kind="over", tower="north")
+    told = await world.pool.fetchrow("SELECT status, last_error FROM hooks WHERE id = $1", area.hook_id)
+    assert tuple(told) == ("broken", "torn down")
+
+
+async def test_an_event_is_asked_about_once_and_keeps_what_was_learnt(world: World, provider: Provider) -> None:
+    drafts = [log("x", "{{ trigger.who }}"), log("y", "{{ trigger.who }}")]
+    areas = [await world.area(*drafts, action="bellsvc.ring", config={"bell": "who"}) for _ in range(3)]
+    hook = await tend(world, areas[0].hook_id)
+    await world.platform.intake.deliver(hook["token"], signed(provider.asked[0]["secret"], kind="ring", id="r1"))
+    runs = [await world.run_of(area) for area in areas]
+    await world.execute(*runs)
+    for run in runs:
+        assert (await world.steps(run))["y"]["output"]["message"] == "Ada"
+    assert provider.questions == 1
+    stored = await world.pool.fetchval("SELECT payload FROM events WHERE hook_id = $1", areas[0].hook_id)
+    assert stored == {"id": "r1", "who": "Ada"}
+
+
+async def test_an_event_that_cannot_be_asked_about_runs_as_it_is(world: World, provider: Provider) -> None:
+    area = await world.area(log("x", "by {{ trigger.who }}"), action="bellsvc.ring", config={"bell": "mute"})
+    hook = await tend(world, area.hook_id)
+    await world.platform.intake.deliver(hook["token"], signed(provider.asked[0]["secret"], kind="ring", id="mute"))
+    run = await world.run_of(area)
+    await world.execute(run)
+    assert await world.status(run) == "succeeded"
+    assert (await world.steps(run))["x"]["output"]["message"] == "by "
+    warned = await world.pool.fetchval("SELECT message FROM run_events WHERE run_id = $1 AND level = 'warning'", run)
+    assert "could not be asked" in warned
