@@ -15,7 +15,7 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-FEED = "subscription { feed { cursor events { kind data } } }"
+FEED = "subscription { feed { cursor events { kind attributes } } }"
 SETTLE_SECONDS = 1.0
 """How long the last lines may take to arrive."""
 
@@ -119,7 +119,7 @@ async def _read(socket: ClientConnection, seen: dict[str, float]) -> None:
         elif message["type"] == "next":
             for event in message["payload"]["data"]["feed"]["events"]:
                 if event["kind"] == "EVENT_RECEIVED":
-                    seen.setdefault(event["data"]["eventId"], moment)
+                    seen.setdefault(event["attributes"]["eventId"], moment)
 
 
 async def main() -> None:

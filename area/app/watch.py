@@ -21,7 +21,7 @@ SIGN_IN = """
 """
 FEED = """
     subscription Watch($after: String) {
-      feed(after: $after) { cursor events { at level kind message step data area { name } } }
+      feed(after: $after) { cursor events { at level kind message stepKey attributes area { name } } }
     }
 """
 STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red"}
@@ -105,10 +105,10 @@ def line(event: dict[str, Any]) -> Text:
     style = STYLES.get(event["level"], "")
     text = Text(event["at"][11:19] + " ", style="dim")
     text.append(f"{(event.get('area') or {}).get('name', '?')} ", "cyan")
-    if event.get("step"):
-        text.append(f"[{event['step']}] ", "magenta")
+    if event["stepKey"]:
+        text.append(f"[{event['stepKey']}] ", "magenta")
     text.append(event["message"], style)
-    data = event["data"] or {}
+    data = event["attributes"]
     for name in ("input", "output"):
         if name in data:
             shown = orjson.dumps(data[name]).decode()

@@ -8,14 +8,13 @@ from uuid import UUID
 import strawberry
 from strawberry import field
 
-from area.core.errors import AreaError, InvalidInputs, NotFound, Path
+from area.core.errors import InvalidInputs, NotFound, Path
 from area.core.ids import to_global
 from area.db import models as m
 from area.engine import areas as engine
 from area.graphql.areas import Area
 from area.graphql.context import Info
-from area.graphql.errors import user_errors
-from area.graphql.fields import resolved
+from area.graphql.fields import INPUT, mutates
 from area.graphql.inputs import CreateAreaInput, UpdateAreaInput, draft_of, row_id
 from area.graphql.payloads import AreaPayload, DeleteAreaPayload
 
@@ -55,96 +54,52 @@ class DuplicateAreaInput:
 class AreaMutations:
     """Making, changing and ending AREAs."""
 
-    @resolved(description="Make an AREA.")
-    async def create_area(
-        self,
-        info: Info,
-        input: Annotated[CreateAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> AreaPayload | None:
+    @mutates(AreaPayload, description="Make an AREA.")
+    async def create_area(self, info: Info, input: Annotated[CreateAreaInput, INPUT]) -> AreaPayload | None:
         """Make an AREA."""
         user_id = info.context.user_id
-        try:
-            return _answer(info, await engine.create_area(info.context.platform, user_id, await _draft(info, input)))
-        except AreaError as error:
-            return AreaPayload(errors=user_errors(error))
+        return _answer(info, await engine.create_area(info.context.platform, user_id, await _draft(info, input)))
 
-    @resolved(description="Save a new version of an AREA and publish it.")
-    async def update_area(
-        self,
-        info: Info,
-        input: Annotated[UpdateAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> AreaPayload | None:
+    @mutates(AreaPayload, description="Save a new version of an AREA and publish it.")
+    async def update_area(self, info: Info, input: Annotated[UpdateAreaInput, INPUT]) -> AreaPayload | None:
         """Save a new version of an AREA and publish it."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            return _answer(
-                info,
-                await engine.update_area(
-                    info.context.platform, user_id, area_id, input.expected_version, await _draft(info, input)
-                ),
-            )
-        except AreaError as error:
-            return AreaPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        return _answer(
+            info,
+            await engine.update_area(
+                info.context.platform, user_id, area_id, input.expected_version, await _draft(info, input)
+            ),
+        )
 
-    @resolved(description="Let another version of an AREA run: roll back, or forward.")
-    async def publish_area(
-        self,
-        info: Info,
-        input: Annotated[PublishAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> AreaPayload | None:
+    @mutates(AreaPayload, description="Let another version of an AREA run: roll back, or forward.")
+    async def publish_area(self, info: Info, input: Annotated[PublishAreaInput, INPUT]) -> AreaPayload | None:
         """Let another version of an AREA run: roll back, or forward."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            return _answer(info, await engine.publish_area(info.context.platform, user_id, area_id, input.version))
-        except AreaError as error:
-            return AreaPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        return _answer(info, await engine.publish_area(info.context.platform, user_id, area_id, input.version))
 
-    @resolved(description="Switch an AREA on or off.")
-    async def set_area_enabled(
-        self,
-        info: Info,
-        input: Annotated[SetAreaEnabledInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> AreaPayload | None:
+    @mutates(AreaPayload, description="Switch an AREA on or off.")
+    async def set_area_enabled(self, info: Info, input: Annotated[SetAreaEnabledInput, INPUT]) -> AreaPayload | None:
         """Switch an AREA on or off."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            return _answer(
-                info, await engine.set_area_enabled(info.context.platform, user_id, area_id, input.is_enabled)
-            )
-        except AreaError as error:
-            return AreaPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        return _answer(info, await engine.set_area_enabled(info.context.platform, user_id, area_id, input.is_enabled))
 
-    @resolved(description="Delete an AREA; its finished runs stay readable.")
-    async def delete_area(
-        self,
-        info: Info,
-        input: Annotated[DeleteAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> DeleteAreaPayload | None:
+    @mutates(DeleteAreaPayload, description="Delete an AREA; its finished runs stay readable.")
+    async def delete_area(self, info: Info, input: Annotated[DeleteAreaInput, INPUT]) -> DeleteAreaPayload | None:
         """Delete an AREA; its finished runs stay readable."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            await engine.delete_area(info.context.platform, user_id, area_id)
-            return DeleteAreaPayload(deleted_id=strawberry.ID(to_global("Area", area_id)))
-        except AreaError as error:
-            return DeleteAreaPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        await engine.delete_area(info.context.platform, user_id, area_id)
+        return DeleteAreaPayload(deleted_id=strawberry.ID(to_global("Area", area_id)))
 
-    @resolved(description="Copy an AREA; the copy is switched off.")
-    async def duplicate_area(
-        self,
-        info: Info,
-        input: Annotated[DuplicateAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> AreaPayload | None:
+    @mutates(AreaPayload, description="Copy an AREA; the copy is switched off.")
+    async def duplicate_area(self, info: Info, input: Annotated[DuplicateAreaInput, INPUT]) -> AreaPayload | None:
         """Copy an AREA; the copy is switched off."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            return _answer(info, await engine.duplicate_area(info.context.platform, user_id, area_id, input.name))
-        except AreaError as error:
-            return AreaPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        return _answer(info, await engine.duplicate_area(info.context.platform, user_id, area_id, input.name))
 
 
 async def _draft(info: Info, given: CreateAreaInput | UpdateAreaInput) -> engine.AreaDraft:

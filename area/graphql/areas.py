@@ -14,10 +14,10 @@ from area.core.ids import to_global, uuid_of
 from area.db import models as m
 from area.graphql.context import Info
 from area.graphql.enums import DeliveryOutcome, ExecutionMode, RunStatus, stored
-from area.graphql.fields import resolved
+from area.graphql.fields import paged, resolved
 from area.graphql.loaders import RunConditions
 from area.graphql.nodes import Node, finds
-from area.graphql.pages import After, Before, Connection, First, Last, bad_input, by_id, connection, window
+from area.graphql.pages import Connection, Window, bad_input, by_id, connection
 from area.graphql.runs import Delivery, Run
 from area.graphql.statistics import AreaStats, area_stats
 from area.graphql.versions import AreaAction, AreaReaction, AreaVersion, Hook
@@ -103,43 +103,22 @@ class Area(Node):
         row = await info.context.loaders.last_runs.load(self.row.id)
         return Run.of(row) if row else None
 
-    @resolved(description="Its runs, newest first; `filter.areaId` is ignored here.")
-    async def runs(
-        self,
-        info: Info,
-        filter: RunFilterArgument = None,  # noqa: A002 - the argument's name in the API
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Run]:
+    @paged(by_id, description="Its runs, newest first; `filter.areaId` is ignored here.")
+    async def runs(self, info: Info, asked: Window[UUID], filter: RunFilterArgument = None) -> Connection[Run]:
         """Its runs, newest first."""
-        wanted = conditions(filter, self.row.id)
-        page = await info.context.loaders.run_page(window(by_id, first, after, last, before), wanted)
-        return connection(page, Run.of, lambda row: row.id)
+        return await run_connection(info, asked, filter, self.row.id)
 
-    @resolved(description="What became of the events meant for it, newest first.")
+    @paged(by_id, description="What became of the events meant for it, newest first.")
     async def deliveries(
-        self,
-        info: Info,
-        outcomes: OutcomesArgument = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
+        self, info: Info, asked: Window[UUID], outcomes: OutcomesArgument = None
     ) -> Connection[Delivery]:
         """What became of the events meant for it."""
-        values = [stored(outcome) for outcome in outcomes or ()]
-        asked = window(by_id, first, after, last, before)
-        page = await info.context.loaders.delivery_page(asked, self.row.id, values)
-        return connection(page, Delivery.of, lambda row: row.id)
+        return await delivery_connection(info, asked, outcomes, self.row.id)
 
-    @resolved(description="Its versions, newest first.")
-    async def versions(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[AreaVersion]:
+    @paged(by_id, description="Its versions, newest first.")
+    async def versions(self, info: Info, asked: Window[UUID]) -> Connection[AreaVersion]:
         """Its versions, newest first."""
-        page = await info.context.loaders.version_page(self.row.id, window(by_id, first, after, last, before))
+        page = await info.context.loaders.version_page(self.row.id, asked)
         return connection(page, AreaVersion.of, lambda row: row.id)
 
     async def _newest(self, info: Info) -> m.AreaVersion:
@@ -170,10 +149,22 @@ async def _area(info: Info, key: str) -> Area | None:
     return Area.of(row) if row else None
 
 
-def conditions(given: RunFilter | None, area_id: UUID | None = None) -> RunConditions:
-    """What a run filter means; ``area_id`` overrides its own. Raises: GraphQLError BAD_USER_INPUT."""
-    if given is None:
-        return RunConditions(area_id)
-    if area_id is None and given.area_id is not None:
-        area_id = uuid_of(given.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
-    return RunConditions(area_id, [stored(status) for status in given.statuses or ()], given.is_test)
+async def run_connection(
+    info: Info, asked: Window[UUID], filter: RunFilter | None, area_id: UUID | None = None
+) -> Connection[Run]:
+    """The caller's runs; ``area_id`` overrides the filter's. Raises: GraphQLError BAD_USER_INPUT."""
+    if filter is not None and filter.area_id is not None and area_id is None:
+        area_id = uuid_of(filter.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
+    wanted = RunConditions(area_id)
+    if filter is not None:
+        wanted = RunConditions(area_id, [stored(status) for status in filter.statuses or ()], filter.is_test)
+    page = await info.context.loaders.run_page(asked, wanted)
+    return connection(page, Run.of, lambda row: row.id)
+
+
+async def delivery_connection(
+    info: Info, asked: Window[UUID], outcomes: list[DeliveryOutcome] | None, area_id: UUID | None = None
+) -> Connection[Delivery]:
+    """What became of the events meant for the caller's AREAs, or for one of them."""
+    page = await info.context.loaders.delivery_page(asked, area_id, [stored(outcome) for outcome in outcomes or ()])
+    return connection(page, Delivery.of, lambda row: row.id)

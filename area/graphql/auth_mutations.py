@@ -10,10 +10,8 @@ from strawberry import field
 
 from area.auth.caller import Caller
 from area.auth.service import SignedIn
-from area.core.errors import AreaError
 from area.graphql.context import Info
-from area.graphql.errors import user_errors
-from area.graphql.fields import resolved
+from area.graphql.fields import mutates
 from area.graphql.payloads import AuthPayload, AuthSession, SignOutPayload
 from area.graphql.viewer import viewer_of
 
@@ -53,38 +51,38 @@ class SignOutInput:
 class AuthMutations:
     """Signing up, in and out."""
 
-    @resolved(description="Create an account and sign in.")
+    @mutates(AuthPayload, description="Create an account and sign in.")
     async def sign_up(
         self,
         info: Info,
-        input: Annotated[SignUpInput, strawberry.argument(description="The account.")],  # noqa: A002
+        input: Annotated[SignUpInput, strawberry.argument(description="The account.")],
     ) -> AuthPayload | None:
         """Create an account and sign in."""
         return await _answer(info, info.context.auth.sign_up(input.email, input.password, input.display_name or ""))
 
-    @resolved(description="Sign in with mail and password.")
+    @mutates(AuthPayload, description="Sign in with mail and password.")
     async def sign_in(
         self,
         info: Info,
-        input: Annotated[SignInInput, strawberry.argument(description="Who signs in.")],  # noqa: A002
+        input: Annotated[SignInInput, strawberry.argument(description="Who signs in.")],
     ) -> AuthPayload | None:
         """Sign in with mail and password."""
         return await _answer(info, info.context.auth.sign_in(input.email, input.password))
 
-    @resolved(description="Exchange a refresh token for new tokens.")
+    @mutates(AuthPayload, description="Exchange a refresh token for new tokens.")
     async def refresh_session(
         self,
         info: Info,
-        input: Annotated[RefreshSessionInput, strawberry.argument(description="Which session.")],  # noqa: A002
+        input: Annotated[RefreshSessionInput, strawberry.argument(description="Which session.")],
     ) -> AuthPayload | None:
         """Exchange a refresh token for new tokens."""
         return await _answer(info, info.context.auth.refresh(input.refresh_token))
 
-    @resolved(description="End a session; its access tokens go on until they expire.")
+    @mutates(SignOutPayload, description="End a session; its access tokens go on until they expire.")
     async def sign_out(
         self,
         info: Info,
-        input: Annotated[SignOutInput, strawberry.argument(description="Which session.")],  # noqa: A002
+        input: Annotated[SignOutInput, strawberry.argument(description="Which session.")],
     ) -> SignOutPayload | None:
         """End a session."""
         await info.context.auth.sign_out(input.refresh_token)
@@ -92,9 +90,6 @@ class AuthMutations:
 
 
 async def _answer(info: Info, attempt: Awaitable[SignedIn]) -> AuthPayload:
-    try:
-        signed_in = await attempt
-    except AreaError as error:
-        return AuthPayload(errors=user_errors(error))
+    signed_in = await attempt
     info.context.sign_in(Caller(signed_in.user_id, signed_in.expires_at))
     return AuthPayload(session=AuthSession.of(signed_in), viewer=await viewer_of(info))

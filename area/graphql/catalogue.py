@@ -11,7 +11,7 @@ from strawberry.scalars import JSON
 
 from area.core.ids import to_global
 from area.graphql.context import Info
-from area.graphql.enums import HookKind
+from area.graphql.enums import ActionDelivery
 from area.graphql.fields import resolved
 from area.graphql.forms import FormField, form_fields
 from area.graphql.nodes import Node, finds
@@ -68,7 +68,7 @@ class ComponentDefinition(Node):
 class ActionDefinition(ComponentDefinition):
     """What starts a run."""
 
-    delivery: HookKind = field(description="How its events reach the platform.")
+    delivery: ActionDelivery = field(description="How its events reach the platform.")
 
     @classmethod
     def of(cls, action: sdk.Action) -> ActionDefinition:
@@ -79,7 +79,7 @@ class ActionDefinition(ComponentDefinition):
             key=action.key,
             name=action.name,
             description=action.description,
-            delivery=HookKind[action.delivery.name],
+            delivery=ActionDelivery[action.delivery.name],
         )
 
 

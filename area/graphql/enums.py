@@ -33,7 +33,7 @@ class StepStatus(Enum):
 
 
 @strawberry.enum(description="What is known of a step's effect on the outside world.")
-class StepEffect(Enum):
+class Effect(Enum):
     """What is known of a step's effect on the outside world."""
 
     NONE = enum_value("none", description="Nothing was sent.")
@@ -50,6 +50,16 @@ class RunCause(Enum):
     MANUAL = enum_value("manual", description="Its owner asked for it.")
     TEST = enum_value("test", description="Its owner tried the AREA out.")
     REPLAY = enum_value("replay", description="Its owner repeated an earlier run.")
+
+
+@strawberry.enum(description="How an action's events reach the platform.")
+class ActionDelivery(Enum):
+    """How an action's events reach the platform."""
+
+    POLL = enum_value("poll", description="The platform asks the provider at intervals.")
+    WEBHOOK = enum_value("webhook", description="The provider calls the platform.")
+    SCHEDULE = enum_value("schedule", description="The clock.")
+    MANUAL = enum_value("manual", description="What the user's other AREAs do.")
 
 
 @strawberry.enum(description="How a hook learns of events.")

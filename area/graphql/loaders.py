@@ -1,12 +1,12 @@
 """Every read that the API makes. Each is bound to the caller's user id here, and nowhere else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, case, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 from strawberry.dataloader import DataLoader
@@ -27,6 +27,16 @@ class RunConditions:
     area_id: UUID | None = None
     statuses: Sequence[str] = field(default_factory=tuple)
     is_test: bool | None = None
+
+
+@dataclass(frozen=True)
+class AreaConditions:
+    """Which AREAs a client wants to see."""
+
+    search: str = ""
+    statuses: Sequence[str] = field(default_factory=tuple)
+    action: str | None = None
+    reaction: str | None = None
 
 
 class Loaders:
@@ -123,12 +133,29 @@ class Loaders:
 
         return DataLoader(load)
 
-    async def area_page(self, asked: Window[UUID], search: str | None = None) -> Page[m.Area]:
-        """The caller's AREAs, newest first; ``search`` looks into the name."""
+    async def area_page(
+        self, asked: Window[tuple[Any, UUID]], wanted: AreaConditions, order: str, *, is_falling: bool
+    ) -> Page[m.Area]:
+        """The caller's AREAs, by a column of theirs and, where that is alike, by id."""
         statement = select(m.Area).where(m.Area.user_id == self._user_id, m.Area.deleted_at.is_(None))
-        if search:
-            statement = statement.where(m.Area.name.icontains(search, autoescape=True))
-        return await self._page(statement, m.Area.id, asked)
+        if wanted.search:
+            statement = statement.where(m.Area.name.icontains(wanted.search, autoescape=True))
+        if wanted.statuses:
+            is_paused = m.Area.paused_reason.is_not(None)
+            status = case((is_paused, "paused"), (m.Area.is_enabled, "enabled"), else_="disabled")
+            statement = statement.where(status.in_(wanted.statuses))
+        newest = select(m.AreaVersion.id).where(
+            m.AreaVersion.area_id == m.Area.id, m.AreaVersion.version == m.Area.version
+        )
+        if wanted.action is not None:
+            statement = statement.where(
+                newest.where(m.AreaVersion.action["action"].as_string() == wanted.action).exists()
+            )
+        if wanted.reaction is not None:
+            uses = m.AreaVersion.reactions.contains([{"reaction": wanted.reaction}])
+            statement = statement.where(newest.where(uses).exists())
+        keys = (getattr(m.Area, order), m.Area.id)
+        return await self._page(statement, keys, asked, is_newest_first=is_falling)
 
     async def version_page(self, area_id: UUID, asked: Window[UUID]) -> Page[m.AreaVersion]:
         """An AREA's versions, newest first."""
@@ -194,20 +221,27 @@ class Loaders:
     async def _page(
         self,
         statement: Select[RowT],
-        key: InstrumentedAttribute[Any],
+        key: InstrumentedAttribute[Any] | tuple[InstrumentedAttribute[Any], ...],
         asked: Window[KeyT],
         *,
         is_newest_first: bool = True,
     ) -> Page[RowT]:
-        later: Callable[[object], ColumnElement[bool]] = key.__lt__ if is_newest_first else key.__gt__
-        earlier: Callable[[object], ColumnElement[bool]] = key.__gt__ if is_newest_first else key.__lt__
+        columns = key if isinstance(key, tuple) else (key,)
+        place = tuple_(*columns)
+
+        def value(given: object) -> ColumnElement[Any]:
+            parts = given if isinstance(given, tuple) else (given,)
+            return tuple_(*(literal(part, column.type) for part, column in zip(parts, columns, strict=True)))
+
         if asked.after is not None:
-            statement = statement.where(later(asked.after))
+            after = value(asked.after)
+            statement = statement.where(place < after if is_newest_first else place > after)
         if asked.before is not None:
-            statement = statement.where(earlier(asked.before))
+            before = value(asked.before)
+            statement = statement.where(place > before if is_newest_first else place < before)
         is_falling = is_newest_first != asked.is_backward
-        statement = statement.order_by(key.desc() if is_falling else key.asc()).limit(asked.limit + 1)
-        return cut(await self._all(statement), asked)
+        order = [column.desc() if is_falling else column.asc() for column in columns]
+        return cut(await self._all(statement.order_by(*order).limit(asked.limit + 1)), asked)
 
     async def _all(self, statement: Select[RowT]) -> Sequence[RowT]:
         async with self._db.sessions() as session:

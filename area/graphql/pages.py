@@ -145,10 +145,20 @@ def bad_input(message: str) -> NoReturn:
     raise GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
 
 
+def rekeyed(asked: Window[str], parse: Callable[[str], KeyT]) -> Window[KeyT]:
+    """A window whose keys were left as text, read at last. Raises: GraphQLError BAD_USER_INPUT."""
+    return Window(
+        asked.limit,
+        _key(parse, "after", asked.after),
+        _key(parse, "before", asked.before),
+        asked.is_backward,
+    )
+
+
 def _key(parse: Callable[[str], KeyT], name: str, cursor: str | None) -> KeyT | None:
     if cursor is None:
         return None
     try:
         return parse(cursor)
-    except ValueError:
+    except (ValueError, TypeError):
         bad_input(f"`{name}` is not a cursor of this list: {cursor[:40]!r}.")

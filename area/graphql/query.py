@@ -10,22 +10,9 @@ import strawberry
 
 from area.graphql.catalogue import Service
 from area.graphql.context import Info
-from area.graphql.fields import resolved
+from area.graphql.fields import paged, resolved
 from area.graphql.nodes import Node, find_by_id
-from area.graphql.pages import (
-    LARGEST_PAGE,
-    After,
-    Before,
-    Connection,
-    First,
-    Last,
-    Window,
-    bad_input,
-    connection,
-    cut,
-    from_cursor,
-    window,
-)
+from area.graphql.pages import LARGEST_PAGE, Connection, Window, bad_input, connection, cut, from_cursor
 from area.graphql.viewer import Viewer, viewer_of
 from area.nodes import sdk
 
@@ -43,7 +30,7 @@ class Query:
     async def node(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
     ) -> Node | None:
         """The thing with this id."""
         found: Node | None = await find_by_id(info, id)
@@ -60,17 +47,14 @@ class Query:
             bad_input(f"`ids` may hold {LARGEST_PAGE} ids; it holds {len(ids)}.")
         return list(await asyncio.gather(*(find_by_id(info, one) for one in ids)))
 
-    @resolved(description="The catalogue, by key.")
+    @paged(from_cursor, description="The catalogue, by key.")
     async def services(
         self,
         info: Info,
+        asked: Window[str],
         search: Annotated[
             str | None, strawberry.argument(description="Only services with this in their name or description.")
         ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Service] | None:
         """The catalogue."""
         wanted = (search or "").lower()
@@ -79,7 +63,6 @@ class Query:
             for _, service in sorted(info.context.platform.registry.services.items())
             if wanted in f"{service.name} {service.description}".lower()
         ]
-        asked = window(from_cursor, first, after, last, before)
         return connection(cut(_within(services, asked), asked), Service.of, lambda service: service.key)
 
     @resolved(description="The service with this key; null when there is none.")

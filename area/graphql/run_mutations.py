@@ -9,11 +9,9 @@ import strawberry
 from strawberry import field
 from strawberry.scalars import JSON
 
-from area.core.errors import AreaError
 from area.engine import control
 from area.graphql.context import Info
-from area.graphql.errors import user_errors
-from area.graphql.fields import resolved
+from area.graphql.fields import INPUT, mutates
 from area.graphql.inputs import row_id
 from area.graphql.nodes import find
 from area.graphql.payloads import RunPayload
@@ -74,84 +72,47 @@ class SettleStepInput:
 class RunMutations:
     """Starting, ending and repeating runs."""
 
-    @resolved(description="Run an AREA now; its reactions happen for real.")
-    async def run_area(
-        self,
-        info: Info,
-        input: Annotated[RunAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> RunPayload | None:
+    @mutates(RunPayload, description="Run an AREA now; its reactions happen for real.")
+    async def run_area(self, info: Info, input: Annotated[RunAreaInput, INPUT]) -> RunPayload | None:
         """Run an AREA now; its reactions happen for real."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload)
-            return await _answer(info, run_id)
-        except AreaError as error:
-            return RunPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload)
+        return await _answer(info, run_id)
 
-    @resolved(description="Run an AREA now and mark the run as a test; its reactions happen for real.")
-    async def test_area(
-        self,
-        info: Info,
-        input: Annotated[TestAreaInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> RunPayload | None:
+    @mutates(RunPayload, description="Run an AREA now and mark the run as a test; its reactions happen for real.")
+    async def test_area(self, info: Info, input: Annotated[TestAreaInput, INPUT]) -> RunPayload | None:
         """Run an AREA now and mark the run as a test; its reactions happen for real."""
         user_id = info.context.user_id
-        try:
-            area_id = row_id(input.id, "Area")
-            run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload, is_test=True)
-            return await _answer(info, run_id)
-        except AreaError as error:
-            return RunPayload(errors=user_errors(error))
+        area_id = row_id(input.id, "Area")
+        run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload, is_test=True)
+        return await _answer(info, run_id)
 
-    @resolved(description="End a run: at once when it waits, else after its present step.")
-    async def cancel_run(
-        self,
-        info: Info,
-        input: Annotated[CancelRunInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> RunPayload | None:
+    @mutates(RunPayload, description="End a run: at once when it waits, else after its present step.")
+    async def cancel_run(self, info: Info, input: Annotated[CancelRunInput, INPUT]) -> RunPayload | None:
         """End a run: at once when it waits, else after its present step."""
         user_id = info.context.user_id
-        try:
-            run_id = row_id(input.id, "Run")
-            await control.cancel_run(info.context.platform, user_id, run_id)
-            return await _answer(info, run_id)
-        except AreaError as error:
-            return RunPayload(errors=user_errors(error))
+        run_id = row_id(input.id, "Run")
+        await control.cancel_run(info.context.platform, user_id, run_id)
+        return await _answer(info, run_id)
 
-    @resolved(description="Say what became of a step whose outcome is unknown; its run goes on.")
-    async def settle_step(
-        self,
-        info: Info,
-        input: Annotated[SettleStepInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> RunPayload | None:
+    @mutates(RunPayload, description="Say what became of a step whose outcome is unknown; its run goes on.")
+    async def settle_step(self, info: Info, input: Annotated[SettleStepInput, INPUT]) -> RunPayload | None:
         """Say what became of a step whose outcome is unknown; its run goes on."""
         user_id = info.context.user_id
-        try:
-            run_id = row_id(input.id, "Run")
-            await control.settle_step(
-                info.context.platform, user_id, run_id, input.step, happened=input.happened, output=input.output
-            )
-            return await _answer(info, run_id)
-        except AreaError as error:
-            return RunPayload(errors=user_errors(error))
+        run_id = row_id(input.id, "Run")
+        await control.settle_step(
+            info.context.platform, user_id, run_id, input.step, happened=input.happened, output=input.output
+        )
+        return await _answer(info, run_id)
 
-    @resolved(description="Repeat a run on the same event.")
-    async def replay_run(
-        self,
-        info: Info,
-        input: Annotated[ReplayRunInput, strawberry.argument(description="What to do.")],  # noqa: A002
-    ) -> RunPayload | None:
+    @mutates(RunPayload, description="Repeat a run on the same event.")
+    async def replay_run(self, info: Info, input: Annotated[ReplayRunInput, INPUT]) -> RunPayload | None:
         """Repeat a run on the same event."""
         user_id = info.context.user_id
-        try:
-            run_id = row_id(input.id, "Run")
-            new_id = await control.replay_run(
-                info.context.platform, user_id, run_id, input.from_step, input.use_published
-            )
-            return await _answer(info, new_id)
-        except AreaError as error:
-            return RunPayload(errors=user_errors(error))
+        run_id = row_id(input.id, "Run")
+        new_id = await control.replay_run(info.context.platform, user_id, run_id, input.from_step, input.use_published)
+        return await _answer(info, new_id)
 
 
 async def _answer(info: Info, run_id: UUID) -> RunPayload:

@@ -15,20 +15,10 @@ from area.db import models as m
 from area.engine.feed import LogLine
 from area.graphql.catalogue import ReactionDefinition
 from area.graphql.context import Info
-from area.graphql.enums import DeliveryOutcome, LogKind, LogLevel, RunCause, RunStatus, StepEffect, StepStatus, stored
-from area.graphql.fields import resolved
+from area.graphql.enums import DeliveryOutcome, Effect, LogKind, LogLevel, RunCause, RunStatus, StepStatus, stored
+from area.graphql.fields import paged, resolved
 from area.graphql.nodes import Node, find, finds
-from area.graphql.pages import (
-    After,
-    Before,
-    Connection,
-    First,
-    Last,
-    by_number,
-    connection,
-    to_cursor,
-    window,
-)
+from area.graphql.pages import Connection, Window, by_number, connection, to_cursor
 
 if TYPE_CHECKING:
     from area.graphql.areas import Area
@@ -83,7 +73,7 @@ class RunStep:
     attempt: int = field(description="How many attempts were begun.")
     input: JSON | None = field(description="What the reaction was given, templates filled in.")
     output: JSON | None = field(description="What it returned.")
-    effect: StepEffect = field(description="What is known of its effect on the outside world.")
+    effect: Effect = field(description="What is known of its effect on the outside world.")
     failure: RunFailure | None = field(description="Why it failed.")
     due_at: datetime | None = field(description="When a waiting step goes on.")
     started_at: datetime | None = field(description="When its first attempt began.")
@@ -106,7 +96,7 @@ class RunStep:
             attempt=row.attempt,
             input=row.input,
             output=row.output,
-            effect=StepEffect[row.effect.upper()],
+            effect=Effect[row.effect.upper()],
             failure=RunFailure.of(row.error),
             due_at=row.due_at,
             started_at=row.started_at,
@@ -118,30 +108,57 @@ class RunStep:
 class LogEntry:
     """One line of a run's story."""
 
-    id: strawberry.ID = field(description="Opaque and stable.")
+    line: strawberry.Private[LogLine | m.RunEvent]
+
+    @resolved(description="Opaque and stable.")
+    def id(self) -> strawberry.ID:
+        """Opaque and stable."""
+        return strawberry.ID(to_global("LogEntry", f"{self.line.run_id}.{self.seq}"))
+
+    @resolved(description="Pass it as `after` to go on from here.")
+    def cursor(self) -> str:
+        """Pass it as `after` to go on from here."""
+        return to_cursor(self.seq)
+
     seq: int = field(description="Its place in the run: 1, 2, 3, with no gap.")
-    cursor: str = field(description="Pass it as `after` to go on from here.")
     at: datetime = field(description="When it was written.")
     level: LogLevel = field(description="How much it matters.")
     kind: LogKind = field(description="What it tells.")
-    step: str | None = field(description="The key of the step it is about.")
+    step_key: str | None = field(description="The key of the step it is about.")
     message: str = field(description="The line.")
-    data: JSON | None = field(description="Details, such as a step's input or output.")
+    attributes: JSON = field(description="Details, such as a step's `input` or `output`; an empty object when none.")
+
+    @resolved(description="The step it is about; null when it is about the run, or the step is not stored yet.")
+    async def step(self, info: Info) -> RunStep | None:
+        """The step it is about."""
+        return await step_of(info, self.line)
 
     @classmethod
     def of(cls, line: LogLine | m.RunEvent) -> LogEntry:
         """The entry in this line."""
-        return cls(
-            id=strawberry.ID(to_global("LogEntry", f"{line.run_id}.{line.seq}")),
-            seq=line.seq,
-            cursor=to_cursor(line.seq),
-            at=line.at,
-            level=level_of(line.level),
-            kind=LogKind[line.kind.upper()],
-            step=line.step,
-            message=line.message,
-            data=cast(JSON | None, line.data),
-        )
+        return cls(**told(line))
+
+
+def told(line: LogLine | m.RunEvent) -> dict[str, Any]:
+    """What the API tells of a line, wherever it shows one."""
+    return {
+        "line": line,
+        "seq": line.seq,
+        "at": line.at,
+        "level": level_of(line.level),
+        "kind": LogKind[line.kind.upper()],
+        "step_key": line.step,
+        "message": line.message,
+        "attributes": line.data if isinstance(line.data, dict) else {},
+    }
+
+
+async def step_of(info: Info, line: LogLine | m.RunEvent) -> RunStep | None:
+    """The step that a line is about."""
+    if line.step is None:
+        return None
+    rows = await info.context.loaders.steps.load(line.run_id)
+    return next((RunStep.of(row) for row in rows if row.key == line.step), None)
 
 
 @strawberry.type(description="One AREA executed for one event.")
@@ -191,20 +208,16 @@ class Run(Node):
         """The run that this one repeats."""
         return cast(Run | None, await find(info, "Run", self.row.replay_of))
 
-    @resolved(description="What happened in the run, oldest first.")
+    @paged(by_number, description="What happened in the run, oldest first.")
     async def log(
         self,
         info: Info,
+        asked: Window[int],
         min_level: Annotated[
             LogLevel, strawberry.argument(description="Leave out what matters less.")
         ] = LogLevel.DEBUG,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[LogEntry]:
         """What happened in the run, oldest first."""
-        asked = window(by_number, first, after, last, before)
         page = await info.context.loaders.log_page(self.row, asked, stored(min_level))
         return connection(page, LogEntry.of, lambda row: row.seq)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, cast
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLError
@@ -20,7 +21,7 @@ from area.graphql.enums import LogKind, LogLevel, stored
 from area.graphql.fields import resolved, streamed
 from area.graphql.nodes import find
 from area.graphql.pages import bad_input, by_number, from_cursor, to_cursor
-from area.graphql.runs import LogEntry, Run, level_of
+from area.graphql.runs import LogEntry, Run, RunStep, level_of, step_of, told
 
 _RANK = {level: rank for rank, level in enumerate(LogLevel)}
 LiveAfter = Annotated[
@@ -33,12 +34,17 @@ LiveAfter = Annotated[
 class RunLogBatch:
     """Some lines of a run."""
 
+    run_id: strawberry.Private[UUID]
     entries: list[LogEntry] = field(description="The lines, oldest first; may be empty when all were hidden.")
     cursor: str = field(description="Pass it as `after` to go on from here.")
     is_caught_up: bool = field(description="Whether there was nothing more to read.")
     is_finished: bool = field(description="Whether the run has ended; the stream completes then.")
     missed_entries: int = field(description="How many lines before these are no longer kept.")
-    run: Run | None = field(description="The run as it is now.")
+
+    @resolved(description="The run as it is now.")
+    async def run(self, info: Info) -> Run | None:
+        """The run as it is now."""
+        return cast(Run | None, await find(info, "Run", self.run_id))
 
 
 @strawberry.type(description="Runs that changed.")
@@ -55,14 +61,24 @@ class FeedEvent:
     """One line of the account's story."""
 
     line: strawberry.Private[LogLine]
-    id: strawberry.ID = field(description="Opaque and stable.")
+
+    @resolved(description="Opaque and stable; the log entry has the same.")
+    def id(self) -> strawberry.ID:
+        """Opaque and stable."""
+        return strawberry.ID(to_global("LogEntry", f"{self.line.run_id}.{self.seq}"))
+
     seq: int = field(description="Its place in its run.")
     at: datetime = field(description="When it was written.")
     kind: LogKind = field(description="What it tells.")
     level: LogLevel = field(description="How much it matters.")
+    step_key: str | None = field(description="The key of the step it is about.")
     message: str = field(description="The line.")
-    step: str | None = field(description="The key of the step it is about.")
-    data: JSON | None = field(description="Details, such as a step's input or output.")
+    attributes: JSON = field(description="Details, such as a step's `input` or `output`; an empty object when none.")
+
+    @resolved(description="The step it is about; null when it is about the run, or the step is not stored yet.")
+    async def step(self, info: Info) -> RunStep | None:
+        """The step it is about."""
+        return await step_of(info, self.line)
 
     @resolved(description="The run it belongs to.")
     async def run(self, info: Info) -> Run | None:
@@ -77,17 +93,7 @@ class FeedEvent:
     @classmethod
     def of(cls, line: LogLine) -> FeedEvent:
         """The event in this line."""
-        return cls(
-            line=line,
-            id=strawberry.ID(to_global("LogEntry", f"{line.run_id}.{line.seq}")),
-            seq=line.seq,
-            at=line.at,
-            kind=LogKind[line.kind.upper()],
-            level=level_of(line.level),
-            message=line.message,
-            step=line.step,
-            data=cast(JSON | None, line.data),
-        )
+        return cls(**told(line))
 
 
 @strawberry.type(description="Some lines of the account's story.")
@@ -136,12 +142,12 @@ class Subscription:
                 context.renew()
                 first = chunk.entries[0].seq if chunk.entries else seen + 1
                 yield RunLogBatch(
+                    run_id=key,
                     entries=[LogEntry.of(line) for line in chunk.entries if _matters(line, min_level)],
                     cursor=to_cursor(chunk.cursor),
                     is_caught_up=chunk.is_caught_up,
                     is_finished=chunk.is_finished,
                     missed_entries=max(0, first - seen - 1),
-                    run=cast(Run | None, await find(info, "Run", key)),
                 )
                 seen = chunk.cursor
         except NotFound as error:
@@ -175,9 +181,7 @@ class Subscription:
     async def feed(
         self,
         info: Info,
-        filter: Annotated[  # noqa: A002 - the argument's name in the API
-            FeedFilter | None, strawberry.argument(description="Which lines to send.")
-        ] = None,
+        filter: Annotated[FeedFilter | None, strawberry.argument(description="Which lines to send.")] = None,
         after: LiveAfter = None,
     ) -> AsyncGenerator[FeedBatch, None]:
         """Everything that happens in the account."""

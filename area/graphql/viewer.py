@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry import field
@@ -11,12 +12,12 @@ from strawberry import field
 from area.core.ids import to_global
 from area.db import models as m
 from area.graphql.accounts import ConnectedAccount
-from area.graphql.areas import Area, OutcomesArgument, RunFilterArgument, conditions
+from area.graphql.areas import Area, OutcomesArgument, RunFilterArgument, delivery_connection, run_connection
 from area.graphql.context import Info
-from area.graphql.enums import stored
-from area.graphql.fields import resolved
+from area.graphql.fields import paged, resolved
+from area.graphql.listing import AreaFilterArgument, AreaOrderArgument, area_connection
 from area.graphql.nodes import Node, finds
-from area.graphql.pages import After, Before, Connection, First, Last, by_id, connection, window
+from area.graphql.pages import Connection, Window, by_id, connection, from_cursor
 from area.graphql.runs import Delivery, Run
 from area.graphql.statistics import Usage, usage
 
@@ -35,65 +36,39 @@ class Viewer(Node):
         platform = info.context.platform
         return await usage(platform.db.pool, info.context.user_id, platform.settings.max_areas)
 
-    @resolved(description="Their AREAs, newest first.")
+    @paged(from_cursor, description="Their AREAs, newest first unless `orderBy` says otherwise.")
     async def areas(
         self,
         info: Info,
-        search: Annotated[str | None, strawberry.argument(description="Only those with this in their name.")] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
+        asked: Window[str],
+        filter: AreaFilterArgument = None,
+        order_by: AreaOrderArgument = None,
     ) -> Connection[Area]:
         """Their AREAs."""
-        page = await info.context.loaders.area_page(window(by_id, first, after, last, before), search)
-        return connection(page, Area.of, lambda row: row.id)
+        return await area_connection(info, asked, filter, order_by)
 
-    @resolved(description="The runs of their AREAs, newest first.")
-    async def runs(
-        self,
-        info: Info,
-        filter: RunFilterArgument = None,  # noqa: A002 - the argument's name in the API
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Run]:
+    @paged(by_id, description="The runs of their AREAs, newest first.")
+    async def runs(self, info: Info, asked: Window[UUID], filter: RunFilterArgument = None) -> Connection[Run]:
         """The runs of their AREAs."""
-        asked = window(by_id, first, after, last, before)
-        page = await info.context.loaders.run_page(asked, conditions(filter))
-        return connection(page, Run.of, lambda row: row.id)
+        return await run_connection(info, asked, filter)
 
-    @resolved(description="What became of the events meant for their AREAs, newest first.")
+    @paged(by_id, description="What became of the events meant for their AREAs, newest first.")
     async def deliveries(
-        self,
-        info: Info,
-        outcomes: OutcomesArgument = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
+        self, info: Info, asked: Window[UUID], outcomes: OutcomesArgument = None
     ) -> Connection[Delivery]:
         """What became of the events meant for their AREAs."""
-        values = [stored(outcome) for outcome in outcomes or ()]
-        asked = window(by_id, first, after, last, before)
-        page = await info.context.loaders.delivery_page(asked, outcomes=values)
-        return connection(page, Delivery.of, lambda row: row.id)
+        return await delivery_connection(info, asked, outcomes)
 
-    @resolved(description="Their connected accounts, newest first.")
+    @paged(by_id, description="Their connected accounts, newest first.")
     async def connected_accounts(
         self,
         info: Info,
+        asked: Window[UUID],
         service: Annotated[
             str | None, strawberry.argument(description="Only those of the service with this key.")
         ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[ConnectedAccount]:
         """Their connected accounts."""
-        asked = window(by_id, first, after, last, before)
         page = await info.context.loaders.account_page(asked, service)
         return connection(page, ConnectedAccount.of, lambda row: row.id)
 

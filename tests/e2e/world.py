@@ -150,7 +150,7 @@ class Client:
         """The account's events from now on, by subscription."""
         events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         listening = asyncio.Event()
-        query = "subscription { feed { cursor events { kind seq step message run { id } area { id } } } }"
+        query = "subscription { feed { cursor events { kind seq stepKey message run { id } area { id } } } }"
         async with connect(self.url.replace("http", "ws") + "/graphql", subprotocols=[PROTOCOL]) as socket:
 
             async def send(**message: Any) -> None:

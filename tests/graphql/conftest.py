@@ -42,8 +42,8 @@ class Client:
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
-    async def create_area(self) -> str:
-        made = (await self.data(CREATE, input=LOG_AREA))["createArea"]
+    async def create_area(self, **changed: Any) -> str:
+        made = (await self.data(CREATE, input=LOG_AREA | changed))["createArea"]
         assert made["errors"] == []
         area_id: str = made["area"]["id"]
         return area_id

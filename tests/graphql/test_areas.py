@@ -15,7 +15,8 @@ EVERYTHING = """query($id: ID!) { node(id: $id) { ... on Area {
   reactions { key reaction onFailure retry { attempts } definition { name fields { key } } }
   hook { kind status webhookUrl } versions { nodes { version } } deliveries { nodes { outcome } }
   lastRun { id } runs(first: 1) { nodes { id status areaVersion durationMs event { payload } failure { code }
-    steps { key status output effect } log { nodes { seq kind level message } } area { id } replayOf { id } }
+    steps { key status output effect }
+    log { nodes { seq kind level message stepKey step { key status } attributes } } area { id } replayOf { id } }
     pageInfo { hasNextPage endCursor } } } } }"""
 
 
@@ -53,6 +54,10 @@ async def test_an_area_from_end_to_end(ada: Client, platform: Platform) -> None:
     assert [step["status"] for step in run["steps"]] == ["SUCCEEDED"]
     assert [entry["seq"] for entry in run["log"]["nodes"]] == list(range(1, len(run["log"]["nodes"]) + 1))
     assert run["log"]["nodes"][-1]["kind"] == "RUN_SUCCEEDED"
+    done = next(entry for entry in run["log"]["nodes"] if entry["kind"] == "STEP_SUCCEEDED")
+    assert (done["stepKey"], done["step"]) == ("log", {"key": "log", "status": "SUCCEEDED"})
+    assert done["attributes"]["output"] == run["steps"][0]["output"]
+    assert run["log"]["nodes"][-1]["step"] is None
 
 
 async def test_figures_count_what_there_is(ada: Client, platform: Platform) -> None:
@@ -120,6 +125,30 @@ async def test_pages_meet_without_gap(ada: Client) -> None:
     for bad in ({"first": 0}, {"first": 101}, {"after": "nonsense"}):
         answer = await ada.post(query, **bad)
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_areas_are_filtered_and_put_in_order(ada: Client) -> None:
+    beta, alpha = await ada.create_area(name="Beta"), await ada.create_area(name="Alpha")
+    tick = {"action": "schedule.every", "config": {"seconds": 300}}
+    gamma = await ada.create_area(name="gamma_%", action=tick, isEnabled=False)
+    query = """query($filter: AreaFilter, $order: AreaOrder, $first: Int, $after: String) { viewer {
+      areas(filter: $filter, orderBy: $order, first: $first, after: $after) { nodes { id } pageInfo { endCursor } } } }"""
+
+    async def listed(**given: Any) -> list[str]:
+        return [node["id"] for node in (await ada.data(query, **given))["viewer"]["areas"]["nodes"]]
+
+    assert await listed() == [gamma, alpha, beta]
+    by_name = {"field": "NAME", "direction": "ASC"}
+    assert (await listed(order=by_name))[:2] == [alpha, beta]
+    one = (await ada.data(query, order=by_name, first=1))["viewer"]["areas"]
+    assert (await listed(order=by_name, first=1, after=one["pageInfo"]["endCursor"])) == [beta]
+    assert await listed(order={"field": "UPDATED_AT", "direction": "ASC"}) == [beta, alpha, gamma]
+    assert await listed(filter={"search": "_%"}) == [gamma]
+    assert await listed(filter={"statuses": ["DISABLED", "PAUSED"]}) == [gamma]
+    assert await listed(filter={"action": "schedule.every"}) == [gamma]
+    assert await listed(filter={"reaction": "flow.log", "search": "a", "statuses": ["ENABLED"]}) == [alpha, beta]
+    wrong = await ada.post(query, after=one["pageInfo"]["endCursor"])
+    assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("version", [1, 7])

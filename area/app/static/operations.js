@@ -18,7 +18,7 @@ query Me {
 subscription Live {
   feed {
     isCaughtUp
-    events { at kind message step data area { name } }
+    events { at kind message stepKey attributes area { name } }
   }
 }
 `,
