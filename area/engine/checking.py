@@ -193,7 +193,8 @@ def _config(reaction: sdk.Reaction, config: dict[str, Any], known: dict[str, Any
     except ValidationError as error:
         # A templated field's value is only known when it runs; everything else is judged now.
         for problem in told(error, reaction.inputs, path):
-            if problem.path[len(path)] not in templated or problem.code == "UNKNOWN_FIELD":
+            about = set(problem.path[len(path) : len(path) + 1]) or templated  # a problem of the whole has no field
+            if not about & templated or problem.code == "UNKNOWN_FIELD":
                 yield problem
 
 

@@ -57,7 +57,7 @@ class Clients:
 class NodeContext:
     """The `sdk.Context` of one call."""
 
-    __slots__ = ("_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed")
+    __slots__ = ("_began", "_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed")
 
     def __init__(
         self,
@@ -68,8 +68,10 @@ class NodeContext:
         idempotency_key: str = "",
         cursor: Any = None,
         resumed: bool = False,
+        began: datetime | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
+        self._began = began
         self._clients = clients
         self._clock = clock
         self._service = service
@@ -112,6 +114,11 @@ class NodeContext:
     def grant(self) -> sdk.Grant:
         """What was granted just now."""
         raise sdk.Rejected("Nothing was granted just now.")
+
+    @property
+    def began_at(self) -> datetime:
+        """When the first attempt of this step began, in UTC."""
+        return self._began or self._clock()
 
     @property
     def settings(self) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
 
@@ -84,7 +84,7 @@ class Steps:
                 await run.commit()
         began = time.perf_counter()
         try:
-            output = await self._call(run, step, inputs, resumed=resumed)
+            output = await self._call(run, step, inputs, resumed=resumed, began=state.started_at)
         except sdk.Park as park:
             self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
         except sdk.StopRun as stop:
@@ -109,7 +109,9 @@ class Steps:
         finally:
             metrics.STEPS.labels(step.reaction.key).observe(time.perf_counter() - began)
 
-    async def _call(self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool) -> Any:
+    async def _call(
+        self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool, began: datetime | None
+    ) -> Any:
         def write(message: str, level: str, attributes: dict[str, Any]) -> None:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
 
@@ -119,6 +121,7 @@ class Steps:
             write,
             idempotency_key=str(uuid5(run.id, step.key)),
             resumed=resumed,
+            began=began,
             clock=run.now,
         )
         async with asyncio.timeout(step.timeout):
@@ -136,6 +139,7 @@ class Steps:
             step.reaction.service,
             lambda *_: None,
             idempotency_key=str(uuid5(run.id, step.key)),
+            began=state.started_at,
             clock=run.now,
         )
         try:

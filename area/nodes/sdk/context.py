@@ -53,6 +53,13 @@ class Context(Protocol):
         """True when this call follows the ``Park`` that an earlier one raised."""
 
     @property
+    def began_at(self) -> datetime:
+        """When the first attempt of this step began, in UTC; now, outside a run.
+
+        A provider that remembers an idempotency key for minutes only has forgotten it by a later attempt: look there first.
+        """
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The service's own settings: ``AREA_EMAIL_SMTP_URL`` is ``smtp_url`` of ``email``."""
 
