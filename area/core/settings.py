@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the API listens on.")
+    probe_port: int = Field(
+        0, ge=0, le=65535, description="Port of /healthz and /metrics of a worker or scheduler; 0 serves none."
+    )
     data_dir: Path = Field(Path(".area"), description="Where `area dev` keeps its Postgres, Redis and secrets.")
     egress_allow: Annotated[list[Network], NoDecode] = Field(
         default_factory=list,

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from area.core import log
+from area.core import log, metrics
 from area.core.settings import Settings
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
@@ -205,6 +205,7 @@ class Executor:
                 continue
             try:
                 for claim in await self._runs.claim_missed(min(room, 100), MISSED_AFTER, self._active):
+                    metrics.SWEPT.labels("worker").inc()
                     self._start(claim)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 logger.warning("sweep.failed", error=repr(error))

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from area.core import metrics
+from area.core.clock import now
 from area.core.errors import InvalidInput, NotFound
 from area.db.session import Database
 from area.engine import statements
@@ -107,6 +109,8 @@ class Feed:
                 caught_up = len(rows) < CHUNK
                 if rows or first:
                     yield FeedChunk([_line(row) for row in rows], f"{txid}.{number}", caught_up)
+                if rows and caught_up and not first:
+                    metrics.FEED_LAG.observe(max(0.0, (now() - rows[-1]["at"]).total_seconds()))
                 first, quick = False, 0 if rows else quick + 1
                 if not caught_up:
                     await asyncio.sleep(0)

@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from area.core import log
+from area.core import log, metrics
 from area.core.settings import Settings
 from area.engine import housekeeping, polling, statements
+from area.engine.figures import Figures
 from area.engine.platform import Platform, open_platform
 from area.workers.lifecycle import cancel, stop_signal
+from area.workers.probes import Probes
 
 logger = log.get(__name__)
 
@@ -22,6 +24,7 @@ STALE_AT_ONCE = 2_000
 async def run_scheduler(settings: Settings) -> None:
     """Schedule until SIGTERM or SIGINT."""
     platform = await open_platform(settings)
+    figures = Figures(platform.db.pool)
 
     async def tidy() -> None:
         await housekeeping.sync_services(platform)
@@ -38,12 +41,16 @@ async def run_scheduler(settings: Settings) -> None:
         asyncio.create_task(_forever(lambda: look(polling.POLLED), TICK)),
         asyncio.create_task(_forever(lambda: ring_stale(platform), 1.0)),
         asyncio.create_task(_forever(tidy, 1800.0)),
+        asyncio.create_task(_forever(figures.refresh, 10.0)),
     ]
+    probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None
     gc.freeze()
     try:
         await stop_signal()
     finally:
         await cancel(tasks)
+        if probes:
+            await probes.stop()
         await platform.close()
 
 
@@ -54,6 +61,7 @@ async def ring_stale(platform: Platform) -> int:
     if ids:
         await platform.db.pool.execute("UPDATE runs SET rung_at = now() WHERE id = ANY($1::uuid[])", ids)
         platform.doorbell.ring(ids)
+        metrics.SWEPT.labels("scheduler").inc(len(ids))
     return len(ids)
 
 

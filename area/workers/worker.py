@@ -14,6 +14,7 @@ from area.engine.doorbell import RUNS_PER_JOB
 from area.engine.executor import Executor
 from area.engine.platform import open_platform
 from area.workers.lifecycle import cancel, stop_signal
+from area.workers.probes import Probes
 
 
 async def run_worker(settings: Settings) -> None:
@@ -34,11 +35,14 @@ async def run_worker(settings: Settings) -> None:
         asyncio.create_task(executor.keep_leases()),
         asyncio.create_task(executor.sweep()),
     ]
+    probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None
     gc.freeze()
     try:
         await stop_signal()
         await executor.stop()
     finally:
+        if probes:
+            await probes.stop()
         with suppress(Exception):
             await asyncio.wait_for(worker.stop(), 5)
         await cancel(tasks)
