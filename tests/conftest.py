@@ -20,6 +20,8 @@ from area.db.migrate import upgrade
 from area.db.session import plain_url
 from area.engine.platform import Platform, open_platform
 
+pytest_plugins = ["tests.contract.plugin"]
+
 SECRET_KEY = "only-for-tests-only-for-tests-only-for-tests"
 
 

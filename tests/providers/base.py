@@ -105,6 +105,8 @@ class StandIn:
         self.url = ""
         self.calls: list[Call] = []
         self.faults: list[tuple[str, Fault]] = []
+        self.own_paths: set[str] = set()
+        """Addresses of the authorisation server, which no API specification describes."""
         self._released = asyncio.Event()
         self._routes: list[Route] = []
         if dialect:
@@ -208,6 +210,8 @@ class StandIn:
     # How it works
 
     def _oauth_routes(self, dialect: Dialect) -> None:
+        self.own_paths |= {path for path in (dialect.authorize, dialect.token, dialect.revoke) if path}
+
         async def authorize(call: Call) -> Response:
             asked = {**call.query, **call.form}
             if call.method == "POST":  # from the page: what is not ticked is refused
@@ -246,18 +250,28 @@ class StandIn:
         body = await request.body()
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         call = Call(scope["method"], path, dict(request.query_params), dict(request.headers), body, request)
+        raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
+        call.raw_path = raw.removeprefix(scope.get("root_path", ""))
         self.calls.append(call)
 
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        fault = self._fault(f"{call.method} {path}")
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.answer = (message["status"], {k.decode(): v.decode("latin-1") for k, v in message["headers"]}, b"")
+            elif call.answer:
+                status, headers, so_far = call.answer
+                call.answer = (status, headers, so_far + message.get("body", b""))
+            await send(message)
+
+        fault = call.fault = self._fault(f"{call.method} {path}")
         if fault is None or fault.lose:
-            await self._app({**scope, "call": call}, replay, _nowhere if fault else send)
+            await self._app({**scope, "call": call}, replay, _nowhere if fault else told)
             if fault:  # a status line and no body: uvicorn would answer 500 for silence
                 await fail(Fault(cut=True), send)
         elif not fault.hang:
-            await fail(fault, send)
+            await fail(fault, told)
         else:
             await self._hang(receive)
 

@@ -27,6 +27,11 @@ class Call:
     parameters: dict[str, Any] = field(default_factory=dict)
     """What the route's path took out of the address."""
     grant: Grant | None = None
+    raw_path: str = ""
+    """The path with its percent signs."""
+    fault: "Fault | None" = None
+    answer: tuple[int, dict[str, str], bytes] | None = None
+    """Status, headers and body that it got; None when it got nothing."""
 
     @property
     def user(self) -> User:

@@ -1,0 +1,73 @@
+"""Whether a request keeps to its provider's strict OpenAPI file."""
+
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from urllib.parse import urlsplit
+
+import httpx
+from openapi_core import OpenAPI
+from openapi_core.datatypes import RequestParameters
+from openapi_core.exceptions import OpenAPIError
+from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+from tests.contract.documents import ContractBroken, Operation, read, strict
+from tests.contract.schemas import explain
+
+
+class _Sent:
+    """A httpx.Request as openapi-core wants it, at the specification's own server."""
+
+    def __init__(self, request: httpx.Request, server: str, operation: Operation) -> None:
+        self.host_url = server
+        self.path = path_of(request)
+        if operation.path.endswith("{path}"):
+            fixed = operation.path.count("/")
+            *start, rest = self.path.split("/", fixed)
+            self.path = "/".join([*start, rest.replace("/", "%2F")])
+        self.method = request.method.lower()
+        self.body = request.content or None
+        self.content_type = request.headers.get("content-type", "").lower()
+        self.parameters = RequestParameters(
+            query=ImmutableMultiDict(request.url.params.multi_items()),
+            header=Headers(request.headers.items()),
+            cookie=ImmutableMultiDict(),
+        )
+
+
+def path_of(request: httpx.Request) -> str:
+    """The path as it goes over the wire."""
+    return request.url.raw_path.decode().partition("?")[0]
+
+
+@cache
+def _openapi(name: str) -> tuple[OpenAPI, str]:
+    document = read(f"derived/{name}.strict.openapi.json")
+    server = urlsplit(document["servers"][0]["url"])
+    return OpenAPI.from_dict(document), f"{server.scheme}://{server.netloc}"
+
+
+def check_request(name: str, request: httpx.Request) -> None:
+    """Raise ContractBroken unless ``derived/<name>.strict.openapi.json`` allows the request, whatever host it goes to."""
+    about = f"{name}: {request.method} {request.url.raw_path.decode()}"
+    operation = strict(name).operation(request.method, path_of(request))
+    unknown = sorted(set(request.url.params) - operation.query)
+    if unknown:
+        raise ContractBroken(f"{about}: the specification has no query parameter {', '.join(unknown)}")
+    spec, server = _openapi(name)
+    with warnings.catch_warnings(action="ignore"):  # it says of schemes it cannot check that it cannot
+        try:
+            spec.validate_request(_Sent(request, server, operation))
+        except OpenAPIError as error:
+            raise ContractBroken(f"{about}: {'; '.join(dict.fromkeys(_reasons(error)))}") from None
+
+
+def _reasons(error: BaseException) -> Iterator[str]:
+    """What is wrong, from the outside in, with the place in the body where there is one."""
+    within = getattr(error, "schema_errors", ())
+    if within:
+        yield from explain(within)
+    elif error.__cause__ is None or not hasattr(error.__cause__, "schema_errors"):
+        yield str(error)[:500]
+    if error.__cause__ is not None:
+        yield from _reasons(error.__cause__)
