@@ -57,7 +57,7 @@ class Clients:
 class NodeContext:
     """The `sdk.Context` of one call."""
 
-    __slots__ = ("_began", "_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed")
+    __slots__ = ("_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed", "tried_since")
 
     def __init__(
         self,
@@ -68,10 +68,9 @@ class NodeContext:
         idempotency_key: str = "",
         cursor: Any = None,
         resumed: bool = False,
-        began: datetime | None = None,
+        tried_since: datetime | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._began = began
         self._clients = clients
         self._clock = clock
         self._service = service
@@ -79,6 +78,7 @@ class NodeContext:
         self.idempotency_key = idempotency_key
         self.cursor = cursor
         self.resumed = resumed
+        self.tried_since = tried_since
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -114,11 +114,6 @@ class NodeContext:
     def grant(self) -> sdk.Grant:
         """What was granted just now."""
         raise sdk.Rejected("Nothing was granted just now.")
-
-    @property
-    def began_at(self) -> datetime:
-        """When the first attempt of this step began, in UTC."""
-        return self._began or self._clock()
 
     @property
     def settings(self) -> Mapping[str, str]:

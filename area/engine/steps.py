@@ -70,6 +70,7 @@ class Steps:
         resumed = state.status == "waiting" and state.error is None
         if not resumed and not crashed:
             state.attempt += 1
+        tried_since = state.started_at
         state.status, state.due_at, state.started_at = "running", None, state.started_at or run.now()
         state.input = cut_json(step.shown(inputs), OUTPUT_LIMIT)
         state.effect = "none" if step.reaction.pure else "intended"
@@ -84,7 +85,7 @@ class Steps:
                 await run.commit()
         began = time.perf_counter()
         try:
-            output = await self._call(run, step, inputs, resumed=resumed, began=state.started_at)
+            output = await self._call(run, step, inputs, resumed=resumed, tried_since=tried_since)
         except sdk.Park as park:
             self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
         except sdk.StopRun as stop:
@@ -110,7 +111,7 @@ class Steps:
             metrics.STEPS.labels(step.reaction.key).observe(time.perf_counter() - began)
 
     async def _call(
-        self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool, began: datetime | None
+        self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool, tried_since: datetime | None
     ) -> Any:
         def write(message: str, level: str, attributes: dict[str, Any]) -> None:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
@@ -121,7 +122,7 @@ class Steps:
             write,
             idempotency_key=str(uuid5(run.id, step.key)),
             resumed=resumed,
-            began=began,
+            tried_since=tried_since,
             clock=run.now,
         )
         async with asyncio.timeout(step.timeout):
@@ -139,7 +140,7 @@ class Steps:
             step.reaction.service,
             lambda *_: None,
             idempotency_key=str(uuid5(run.id, step.key)),
-            began=state.started_at,
+            tried_since=state.started_at,
             clock=run.now,
         )
         try:

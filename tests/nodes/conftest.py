@@ -26,7 +26,7 @@ class FakeContext:
     idempotency_key: str = "run-1/step-1"
     cursor: Any = None
     resumed: bool = False
-    began_at: datetime = NOON
+    tried_since: datetime | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     moment: datetime = NOON
     lines: list[tuple[str, str]] = field(default_factory=list)

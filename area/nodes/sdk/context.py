@@ -53,10 +53,10 @@ class Context(Protocol):
         """True when this call follows the ``Park`` that an earlier one raised."""
 
     @property
-    def began_at(self) -> datetime:
-        """When the first attempt of this step began, in UTC; now, outside a run.
+    def tried_since(self) -> datetime | None:
+        """When the first attempt of this step began, in UTC; None while this is it.
 
-        A provider that remembers an idempotency key for minutes only has forgotten it by a later attempt: look there first.
+        An earlier attempt may have been carried out. Where a provider remembers an idempotency key for minutes only, look there first.
         """
 
     @property
