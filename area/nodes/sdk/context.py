@@ -56,7 +56,7 @@ class Context(Protocol):
     def tried_since(self) -> datetime | None:
         """When the first attempt of this step began, in UTC; None while this is it.
 
-        An earlier attempt may have been carried out. Where a provider remembers an idempotency key for minutes only, look there first.
+        An earlier attempt may have been carried out: look first, where a provider forgets an idempotency key within minutes.
         """
 
     @property
