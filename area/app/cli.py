@@ -105,9 +105,12 @@ def watch(
     url: Annotated[str, typer.Option(help="Address of the API.")] = "http://127.0.0.1:8000",
     email: Annotated[str, typer.Option(help="Whose feed.")] = DEMO_EMAIL,
     password: Annotated[str, typer.Option(envvar="AREA_WATCH_PASSWORD", show_default=False)] = DEMO_PASSWORD,
+    token: Annotated[
+        str | None, typer.Option(envvar="AREA_WATCH_TOKEN", help="An API token, instead of mail and password.")
+    ] = None,
 ) -> None:
     """Follow an account's runs live."""
-    asyncio.run(watch_feed(url.rstrip("/"), email, password, out))
+    asyncio.run(watch_feed(url.rstrip("/"), email, password, out, token))
 
 
 @cli.command()

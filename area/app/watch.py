@@ -53,10 +53,10 @@ async def sign_in(url: str, email: str, password: str) -> str:
     return token
 
 
-async def watch(url: str, email: str, password: str, console: Console) -> None:
+async def watch(url: str, email: str, password: str, console: Console, api_token: str | None = None) -> None:
     """Print events until cancelled; after a lost connection go on where it stopped. Raises: WatchError."""
-    token = await sign_in(url, email, password)
-    console.print(f"Watching {url} as {email}. Ctrl-C stops.", style="dim")
+    token = api_token or await sign_in(url, email, password)
+    console.print(f"Watching {url} {'by API token' if api_token else f'as {email}'}. Ctrl-C stops.", style="dim")
     address = urlsplit(url)
     socket_url = urlunsplit(("wss" if address.scheme == "https" else "ws", address.netloc, "/graphql", "", ""))
     after: str | None = None
@@ -69,6 +69,11 @@ async def watch(url: str, email: str, password: str, console: Console) -> None:
                     after = batch["cursor"]
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else 1006
+            if code in REFUSED and api_token:
+                why = error.rcvd.reason if error.rcvd else "refused"
+                raise WatchError(
+                    f"The API does not take this token ({why}); create another with `createApiToken`."
+                ) from None
             if code in REFUSED:
                 token = await sign_in(url, email, password)
         except (OSError, InvalidHandshake) as error:

@@ -1,37 +1,53 @@
-"""Who is calling: reads the ``Authorization`` header of a request or of a WebSocket's first message."""
+"""Who is calling, by which credential, and what that lets them do."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from math import inf
 from uuid import UUID
 
-from area.auth.errors import Unauthenticated
-from area.auth.service import AuthService
+from area.core.clock import now
 
-__all__ = ["Caller", "Unauthenticated", "authenticate"]
 
-_MAX_TOKEN = 8192
+class Scope(StrEnum):
+    """What an API token may be used for. A signed-in session may do everything."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+EVERYTHING = frozenset(Scope)
+
+
+@dataclass(frozen=True)
+class SessionKey:
+    """Came by the access token of this session."""
+
+    id: UUID
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """Came by the API token with this hash."""
+
+    hash: bytes
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A signed-in user, until ``expires_at``."""
+    """A user, until ``expires_at`` where that is set; without a ``credential`` somebody else vouches for them (Supabase)."""
 
     user_id: UUID
-    expires_at: datetime
+    expires_at: datetime | None
+    credential: SessionKey | ApiKey | None = None
+    scopes: frozenset[Scope] = EVERYTHING
 
+    @property
+    def is_session(self) -> bool:
+        """Whether a person signed in, as opposed to a program with an API token."""
+        return not isinstance(self.credential, ApiKey)
 
-async def authenticate(auth: AuthService, authorization_header: str | None) -> Caller | None:
-    """The caller, or None when nobody says who they are.
-
-    Raises: Unauthenticated when a token is given and is not valid.
-    """
-    if authorization_header is None or not authorization_header.strip():
-        return None
-    scheme, _, token = authorization_header.strip().partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("Send the access token as 'Authorization: Bearer <token>'.")
-    if len(token) > _MAX_TOKEN:
-        raise Unauthenticated("The access token is too long to be one of ours. Sign in again.")
-    user_id, expires_at = await auth.read_access_token(token)
-    return Caller(user_id, expires_at)
+    @property
+    def seconds_left(self) -> float:
+        """How long the credential is still good, unless it is revoked."""
+        return inf if self.expires_at is None else max(0.0, (self.expires_at - now()).total_seconds())

@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from area.auth.caller import Caller, SessionKey
 from area.auth.errors import Unauthenticated
 from area.core.clock import now
 
@@ -42,27 +43,30 @@ class AccessTokens:
             aud={"essential": True, "value": AUDIENCE},
             exp={"essential": True},
             sub={"essential": True},
+            sid={"essential": True},
         )
 
-    def issue(self, user_id: UUID) -> AccessToken:
-        """A fresh token for this user."""
+    def issue(self, user_id: UUID, session_id: UUID) -> AccessToken:
+        """A fresh token for this user, good while the session stands."""
         issued = now()
         expires = (issued + self._life).replace(microsecond=0)
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(user_id),
+            "sid": str(session_id),
             "iat": int(issued.timestamp()),
             "exp": int(expires.timestamp()),
         }
         return AccessToken(jwt.encode({"alg": _ALGORITHM}, claims, self._key, algorithms=[_ALGORITHM]), expires)
 
-    def read(self, value: str) -> tuple[UUID, datetime]:
-        """The user and the expiry of a token. Raises: Unauthenticated."""
+    def read(self, value: str) -> Caller:
+        """The user of a token, whose session has yet to be looked at. Raises: Unauthenticated."""
         try:
             token = jwt.decode(value, self._key, algorithms=[_ALGORITHM])
             self._claims.validate(token.claims)
-            return UUID(token.claims["sub"]), datetime.fromtimestamp(token.claims["exp"], now().tzinfo)
+            expires = datetime.fromtimestamp(token.claims["exp"], now().tzinfo)
+            return Caller(UUID(token.claims["sub"]), expires, SessionKey(UUID(token.claims["sid"])))
         except (JoseError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Unauthenticated("The access token is not valid, or has expired. Sign in again.") from error
 

@@ -104,6 +104,30 @@ class Session(_Row):
     revoked_at: Mapped[datetime | None]
 
 
+class ApiToken(_Row):
+    """A key that a user has given to a program; the token itself is stored nowhere."""
+
+    __tablename__ = "api_tokens"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    scopes: Mapped[list[Any]]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class TrustedDocument(Base):
+    """A GraphQL document that a frontend registered, by its hash."""
+
+    __tablename__ = "trusted_documents"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[str]
+    name: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class ConnectedAccount(_Row):
     """A provider account that a user has connected; ``credentials`` is sealed with a key id."""
 

@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from area.auth.caller import Caller, Unauthenticated, authenticate
+from area.auth.caller import Caller
+from area.auth.errors import Unauthenticated
 from area.auth.service import AuthService
 from area.engine.platform import Platform
 from area.graphql.context import Context
@@ -27,7 +28,7 @@ from area.graphql.websocket import SocketHandler, TextSocket
 
 RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-_STATUS = {"UNAUTHENTICATED": 401, "RATE_LIMITED": 429}
+_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "RATE_LIMITED": 429}
 
 
 class BadRequest(Exception):
@@ -78,7 +79,7 @@ class GraphQLApp(GraphQL[Any, Any]):
             return _response({"errors": format_errors([_bad("Accept allows no JSON answer.")])}, PLAIN_JSON, 406)
         try:
             request = await _read(http, self.platform.settings.body_limit)
-            caller = await authenticate(self.auth, http.headers.get("authorization"))
+            caller = await self.auth.authenticate(http.headers.get("authorization"))
             context = self.context(caller, client_of(http))
             _, operation = self.executor.find(request)
             if http.method == "GET" and not is_query(operation):

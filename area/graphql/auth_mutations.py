@@ -8,7 +8,6 @@ from typing import Annotated
 import strawberry
 from strawberry import field
 
-from area.auth.caller import Caller
 from area.auth.service import SignedIn
 from area.graphql.context import Info
 from area.graphql.fields import mutates
@@ -44,7 +43,9 @@ class RefreshSessionInput:
 class SignOutInput:
     """Which session to end."""
 
-    refresh_token: str = field(description="The session's refresh token.")
+    refresh_token: str | None = field(
+        default=None, description="The session's refresh token; the session of this request when left out."
+    )
 
 
 @strawberry.type
@@ -78,18 +79,24 @@ class AuthMutations:
         """Exchange a refresh token for new tokens."""
         return await _answer(info, info.context.auth.refresh(input.refresh_token))
 
-    @mutates(SignOutPayload, description="End a session; its access tokens go on until they expire.")
+    @mutates(
+        SignOutPayload,
+        description="End a session: its tokens are refused from now on; other processes learn of it within seconds.",
+    )
     async def sign_out(
         self,
         info: Info,
         input: Annotated[SignOutInput, strawberry.argument(description="Which session.")],
     ) -> SignOutPayload | None:
         """End a session."""
-        await info.context.auth.sign_out(input.refresh_token)
+        if input.refresh_token is not None:
+            await info.context.auth.sign_out(input.refresh_token)
+        else:
+            await info.context.auth.end_session(info.context.person)
         return SignOutPayload()
 
 
 async def _answer(info: Info, attempt: Awaitable[SignedIn]) -> AuthPayload:
     signed_in = await attempt
-    info.context.sign_in(Caller(signed_in.user_id, signed_in.expires_at))
+    info.context.sign_in(signed_in.caller)
     return AuthPayload(session=AuthSession.of(signed_in), viewer=await viewer_of(info))

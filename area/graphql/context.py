@@ -36,6 +36,14 @@ class Context:
             )
         return self.caller.user_id
 
+    @property
+    def person(self) -> Caller:
+        """A caller who signed in: an API token cannot do everything that its owner can. Raises: GraphQLError."""
+        _ = self.user_id
+        if self.caller is None or not self.caller.is_session:
+            raise GraphQLError("An API token may not do this; sign in.", extensions={"code": "FORBIDDEN"})
+        return self.caller
+
     def renew(self) -> None:
         """Begin with empty loaders, so that what changed meanwhile is seen."""
         self.loaders = Loaders(self.platform.db, self.caller.user_id if self.caller else None)

@@ -100,6 +100,11 @@ def is_query(operation: OperationDefinitionNode) -> bool:
     return operation.operation is OperationType.QUERY
 
 
+def is_mutation(operation: OperationDefinitionNode) -> bool:
+    """Whether an operation changes something."""
+    return operation.operation is OperationType.MUTATION
+
+
 def is_subscription(operation: OperationDefinitionNode) -> bool:
     """Whether an operation is a live stream."""
     return operation.operation is OperationType.SUBSCRIPTION

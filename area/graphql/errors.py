@@ -9,6 +9,9 @@ from strawberry import field
 
 from area.core.errors import AreaError, Conflict, InvalidInput, InvalidInputs, LimitReached, NotFound, Path
 
+ERRORS = "What was wrong; empty when it worked."
+"""What every payload says of its ``errors``."""
+
 _RENAMED = {
     "account_id": "accountId",
     "on_failure": "onFailure",

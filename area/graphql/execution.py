@@ -9,8 +9,9 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, exec
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from area.auth.attempts import Buckets
+from area.auth.caller import Scope
 from area.graphql.context import Context
-from area.graphql.documents import Documents, Prepared, Refused
+from area.graphql.documents import Documents, Prepared, Refused, is_mutation
 from area.graphql.formatting import format_errors
 from area.graphql.limits import MAX_COST, cost, refused
 from area.graphql.schema import schema
@@ -56,6 +57,11 @@ class Executor:
         prepared, operation = self.find(request)
         if prepared.uses_introspection and context.caller is None and not context.platform.settings.dev:
             raise Refused([refused("UNAUTHENTICATED", "Sign in to see the schema.")])
+        if context.caller is not None:
+            needed = Scope.WRITE if is_mutation(operation) else Scope.READ
+            if needed not in context.caller.scopes:
+                message = f"This API token lacks the scope {needed.upper()}; create one that has it."
+                raise Refused([refused("FORBIDDEN", message)])
         price = cost(prepared.document, operation, request.variables)
         if price > MAX_COST:
             message = f"The operation may cost {price}; {MAX_COST} is the most. Ask for smaller pages."

@@ -103,7 +103,7 @@ def row_id(given: str, kind: str, path: Path = ("id",)) -> UUID:
     """The database id in an opaque one. Raises: NotFound."""
     found = uuid_of(given, kind)
     if found is None:
-        name = "AREA" if kind == "Area" else kind.lower()
+        name = {"Area": "AREA", "ApiToken": "API token"}.get(kind, kind.lower())
         raise NotFound(f"There is no such {name}; it may have been deleted.", path=path)
     return found
 

@@ -69,6 +69,11 @@ class Loaders:
         return self._by_id(m.ConnectedAccount, m.ConnectedAccount.id, m.ConnectedAccount.user_id == self._user_id)
 
     @cached_property
+    def api_tokens(self) -> DataLoader[UUID, m.ApiToken | None]:
+        """API tokens by id."""
+        return self._by_id(m.ApiToken, m.ApiToken.id, m.ApiToken.user_id == self._user_id)
+
+    @cached_property
     def deliveries(self) -> DataLoader[UUID, m.Delivery | None]:
         """Deliveries by id."""
         return self._by_id(m.Delivery, m.Delivery.id, m.Delivery.user_id == self._user_id)
@@ -190,6 +195,11 @@ class Loaders:
         if service is not None:
             statement = statement.where(m.ConnectedAccount.service == service)
         return await self._page(statement, m.ConnectedAccount.id, asked)
+
+    async def api_token_page(self, asked: Window[UUID]) -> Page[m.ApiToken]:
+        """The caller's API tokens that were not revoked, newest first."""
+        statement = select(m.ApiToken).where(m.ApiToken.user_id == self._user_id, m.ApiToken.revoked_at.is_(None))
+        return await self._page(statement, m.ApiToken.id, asked)
 
     async def log_page(self, run: m.Run, asked: Window[int], min_level: str) -> Page[m.RunEvent]:
         """A run's lines, oldest first."""

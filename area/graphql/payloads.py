@@ -9,11 +9,9 @@ from strawberry import field
 
 from area.auth.service import SignedIn
 from area.graphql.areas import Area
-from area.graphql.errors import UserError
+from area.graphql.errors import ERRORS, UserError
 from area.graphql.runs import Run
 from area.graphql.viewer import Viewer
-
-ERRORS = "What was wrong; empty when it worked."
 
 
 @strawberry.type(description="Tokens of a signed-in device.")

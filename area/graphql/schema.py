@@ -3,6 +3,7 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from area.graphql.api_tokens import ApiTokenMutations
 from area.graphql.area_mutations import AreaMutations
 from area.graphql.auth_mutations import AuthMutations
 from area.graphql.catalogue import ActionDefinition, ReactionDefinition
@@ -14,7 +15,7 @@ from area.graphql.subscriptions import Subscription
 
 
 @strawberry.type(description="The entry points for changing something.")
-class Mutation(AuthMutations, AreaMutations, RunMutations):
+class Mutation(AuthMutations, ApiTokenMutations, AreaMutations, RunMutations):
     """The entry points for changing something."""
 
 

@@ -12,6 +12,7 @@ from strawberry import field
 from area.core.ids import to_global
 from area.db import models as m
 from area.graphql.accounts import ConnectedAccount
+from area.graphql.api_tokens import ApiToken
 from area.graphql.areas import Area, OutcomesArgument, RunFilterArgument, delivery_connection, run_connection
 from area.graphql.context import Info
 from area.graphql.fields import paged, resolved
@@ -71,6 +72,12 @@ class Viewer(Node):
         """Their connected accounts."""
         page = await info.context.loaders.account_page(asked, service)
         return connection(page, ConnectedAccount.of, lambda row: row.id)
+
+    @paged(by_id, description="Their API tokens that were not revoked, newest first.")
+    async def api_tokens(self, info: Info, asked: Window[UUID]) -> Connection[ApiToken]:
+        """Their API tokens."""
+        page = await info.context.loaders.api_token_page(asked)
+        return connection(page, ApiToken.of, lambda row: row.id)
 
     @classmethod
     def of(cls, row: m.User) -> Viewer:

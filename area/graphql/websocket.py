@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -16,8 +17,9 @@ from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 
-from area.auth.caller import Caller, Unauthenticated, authenticate
-from area.core.clock import now
+from area.auth.caller import Caller
+from area.auth.errors import Unauthenticated
+from area.auth.service import AuthService
 from area.core.log import get
 from area.graphql.documents import Refused, is_subscription
 from area.graphql.execution import Request
@@ -96,7 +98,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
             given = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
             header = self.context.headers.get("authorization") if given is None else str(given)
             try:
-                self.caller = await authenticate(self.app.auth, header)
+                self.caller = await self.app.auth.authenticate(header)
             except Unauthenticated as error:
                 await self.websocket.close(4403, error.message)
                 return
@@ -156,15 +158,29 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
         await super().handle_subscribe(message)
 
     async def _keep_up(self) -> None:
-        """Ping, so that dead peers are noticed; close when the token expires."""
+        """Ping, so that dead peers are noticed; close when the caller may not stay."""
+        auth, pinged = self.app.auth, monotonic()
         with suppress(WebSocketDisconnected):
             while True:
-                left = (self.caller.expires_at - now()).total_seconds() if self.caller else PING_SECONDS
-                if left <= 0:
-                    await self.websocket.close(4403, "The access token has expired")
-                    return
-                await asyncio.sleep(min(left, PING_SECONDS))
-                await self.send_message({"type": "ping"})
+                wait = PING_SECONDS
+                if self.caller is not None:
+                    if problem := await _judged(auth, self.caller):
+                        await self.websocket.close(4403, problem)
+                        return
+                    wait = min(wait, auth.recheck, self.caller.seconds_left)
+                await asyncio.sleep(wait)
+                if monotonic() - pinged >= PING_SECONDS:
+                    pinged = monotonic()
+                    await self.send_message({"type": "ping"})
+
+
+async def _judged(auth: AuthService, caller: Caller) -> str | None:
+    try:
+        return await auth.problem(caller)
+    except Exception as error:
+        # The database is away: nobody is turned out for that.
+        logger.warning("graphql.recheck_failed", error=repr(error))
+        return None
 
 
 def _problem(message: object) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from area.auth.caller import Unauthenticated, authenticate
+from area.auth.errors import Unauthenticated
 from area.auth.service import ATTEMPTS, AuthService
 from area.core.errors import Conflict, InvalidInput, InvalidInputs, LimitReached
 from area.core.ids import new_id
@@ -22,7 +22,7 @@ def mail() -> str:
 async def test_up_in_and_who(auth: AuthService, mail: str) -> None:
     up = await auth.sign_up(mail.upper(), "long enough", "Ada")
     again = await auth.sign_in(f" {mail} ", "long enough")
-    caller = await authenticate(auth, f"bearer {again.access_token}")
+    caller = await auth.authenticate(f"bearer {again.access_token}")
     assert caller is not None
     assert caller.user_id == up.user_id == again.user_id
 
@@ -75,5 +75,5 @@ async def test_attempts_are_bounded(auth: AuthService, mail: str) -> None:
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer x.y.z", "Bearer " + "x" * 9000])
 async def test_bad_headers_are_unauthenticated(auth: AuthService, header: str) -> None:
     with pytest.raises(Unauthenticated):
-        await authenticate(auth, header)
-    assert await authenticate(auth, None) is None
+        await auth.authenticate(header)
+    assert await auth.authenticate(None) is None

@@ -9,7 +9,6 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from pydantic import SecretStr
 
-from area.auth.caller import authenticate
 from area.auth.errors import Unauthenticated
 from area.auth.service import AuthService
 from area.auth.supabase import SupabaseTokens
@@ -82,7 +81,7 @@ async def test_legacy_secret_and_the_users_row(platform: Platform, key: ECKey) -
     auth = AuthService(platform.db, settings, jwks_client(key, []))
     given = claims(user_metadata={"full_name": "Ada"})
     token = jwt.encode({"alg": "HS256"}, given, OctKey.import_key(LEGACY))
-    caller = await authenticate(auth, f"Bearer {token}")
+    caller = await auth.authenticate(f"Bearer {token}")
     assert caller is not None
     row = await platform.db.pool.fetchrow("SELECT email, display_name FROM users WHERE id = $1", caller.user_id)
     assert row is not None

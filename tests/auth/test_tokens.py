@@ -8,6 +8,7 @@ from joserfc.jwk import OctKey
 
 from area.auth import passwords, tokens
 from area.auth.attempts import Buckets
+from area.auth.caller import Caller, SessionKey
 from area.auth.errors import Unauthenticated
 from area.core.ids import new_id
 
@@ -16,8 +17,8 @@ SECRET = "a-secret-of-32-characters-or-more"
 
 def test_access_token_round_trips() -> None:
     issuer, user_id = tokens.AccessTokens(SECRET, 60), new_id()
-    issued = issuer.issue(user_id)
-    assert issuer.read(issued.value) == (user_id, issued.expires_at)
+    issued = issuer.issue(user_id, session_id := new_id())
+    assert issuer.read(issued.value) == Caller(user_id, issued.expires_at, SessionKey(session_id))
     assert 55 < (issued.expires_at - datetime.now(UTC)).total_seconds() <= 60
 
 
@@ -34,13 +35,15 @@ def test_expired_and_foreign_tokens_are_refused() -> None:
     issuer, user_id = tokens.AccessTokens(SECRET, 60), new_id()
     for foreign in (tokens.AccessTokens(SECRET, -60), tokens.AccessTokens(SECRET + "!", 60)):
         with pytest.raises(Unauthenticated):
-            issuer.read(foreign.issue(user_id).value)
+            issuer.read(foreign.issue(user_id, new_id()).value)
 
 
-@pytest.mark.parametrize("claims", [{"aud": "other"}, {"iss": "other"}, {"sub": "not-a-uuid"}, {"exp": None}])
+@pytest.mark.parametrize(
+    "claims", [{"aud": "other"}, {"iss": "other"}, {"sub": "not-a-uuid"}, {"sid": "x"}, {"sid": None}, {"exp": None}]
+)
 def test_every_claim_is_checked(claims: dict[str, object]) -> None:
     issuer = tokens.AccessTokens(SECRET, 60)
-    given = {"iss": "area", "aud": "area-api", "sub": str(new_id()), "exp": 2**31} | claims
+    given = {"iss": "area", "aud": "area-api", "sub": str(new_id()), "sid": str(new_id()), "exp": 2**31} | claims
     given = {name: value for name, value in given.items() if value is not None}
     forged = jwt.encode({"alg": "HS256"}, given, issuer._key)
     with pytest.raises(Unauthenticated):
@@ -48,7 +51,7 @@ def test_every_claim_is_checked(claims: dict[str, object]) -> None:
 
 
 def test_the_platforms_secret_itself_does_not_sign() -> None:
-    claims = {"iss": "area", "aud": "area-api", "sub": str(new_id()), "exp": 2**31}
+    claims = {"iss": "area", "aud": "area-api", "sub": str(new_id()), "sid": str(new_id()), "exp": 2**31}
     forged = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET))
     with pytest.raises(Unauthenticated):
         tokens.AccessTokens(SECRET, 60).read(forged)

@@ -8,9 +8,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from area.auth.service import AuthService
 from area.core.ids import uuid_of
 from area.engine.platform import Platform
-from area.graphql.app import GraphQLApp
+from area.graphql.app import GraphQLApp, make_graphql_app
 from tests.graphql.conftest import Client, served
 
 PROTOCOL = [Subprotocol("graphql-transport-ws")]
@@ -121,3 +122,30 @@ async def test_close_codes(app: GraphQLApp, message: str | bytes, code: int) -> 
             await socket.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == code
+
+
+async def test_a_revoked_session_closes_its_sockets(ada: Client, platform: Platform) -> None:
+    quick = AuthService(platform.db, platform.settings, recheck=0.05)
+    session = await quick.sign_in(await email_of(ada), "long enough")
+    async with (
+        served(make_graphql_app(platform, quick)) as url,
+        connect(url, subprotocols=PROTOCOL) as ends,
+        connect(url, subprotocols=PROTOCOL) as stays,
+    ):
+        await opened(ends, session.access_token)
+        await opened(stays, ada.token)
+        feed = {"query": "subscription { feed { cursor } }"}
+        await send(ends, type="subscribe", id="1", payload=feed)
+        await receive(ends)
+        await quick.sign_out(session.refresh_token)
+        with pytest.raises(ConnectionClosed) as closed:
+            await ends.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4403, "The access token was revoked")
+        await send(stays, type="subscribe", id="1", payload={"query": "{ __typename }"})
+        assert (await receive(stays))["payload"]["data"] == {"__typename": "Query"}
+
+
+async def email_of(client: Client) -> str:
+    found: str = (await client.data("{ viewer { email } }"))["viewer"]["email"]
+    return found

@@ -98,7 +98,12 @@
     }
   });
 
-  byId("sign-out").addEventListener("click", () => remember(null, null));
+  byId("sign-out").addEventListener("click", async () => {
+    const query = `mutation { signOut(input: {}) { errors { message } } }`;
+    // Signed out here in any case: a token that the API refuses is over already.
+    await post({ query }).catch(() => null);
+    remember(null, null);
+  });
 
   // A new sign-in may change what introspection answers, so the schema is asked for again: a new key, a new start.
   function render() {
