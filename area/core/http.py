@@ -7,6 +7,7 @@ The guard stands where connections are made, so a request over a kept-alive conn
   names that change their address between check and use cannot pass.
 """
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -71,11 +72,29 @@ class Egress:
             return
         raise EgressRefused(host or str(address), address)
 
-    async def check_host(self, host: str, port: int) -> None:
-        """Raise EgressRefused when any address of ``host`` is refused; OSError when it has none."""
-        resolver = aiohttp.ThreadedResolver()
-        for found in await resolver.resolve(host, port, socket.AF_UNSPEC):
+    async def connect(self, host: str, port: int, seconds: float = 10.0) -> socket.socket:
+        """A socket connected to ``host``, for protocols other than HTTP; non-blocking.
+
+        Raises: EgressRefused when any address of ``host`` is refused, OSError or TimeoutError when none answers.
+        """
+        addresses = await aiohttp.ThreadedResolver().resolve(host, port, socket.AF_UNSPEC)
+        for found in addresses:
             self.check_address(found["host"], host)
+        trouble: OSError | None = None
+        for found in addresses:
+            sock = socket.socket(found["family"], socket.SOCK_STREAM)
+            sock.setblocking(False)
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.get_running_loop().sock_connect(sock, (found["host"], port))
+            except BaseException as error:
+                sock.close()
+                if not isinstance(error, OSError):  # a TimeoutError is one
+                    raise
+                trouble = error
+            else:
+                return sock
+        raise trouble or OSError(f"{host} has no address")
 
     def open_socket(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for one address about to be connected; aiohttp's ``socket_factory``."""

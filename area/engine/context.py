@@ -1,6 +1,7 @@
 """What the platform gives a node for one call: an HTTP client, a log, a clock, a stable key."""
 
 import os
+import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -128,6 +129,6 @@ class NodeContext:
         """The present moment, in UTC."""
         return self._clock()
 
-    async def egress_check(self, host: str, port: int) -> None:
-        """Raise EgressRefused when any address of ``host`` is private and not allowed."""
-        await self._clients.egress.check_host(host, port)
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A socket connected to a host that may be reached."""
+        return await self._clients.egress.connect(host, port)

@@ -1,5 +1,6 @@
 """A context for calling nodes outside the engine."""
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from area.core.http import Egress
+from area.core.http import Egress, Network
 from area.nodes import sdk
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -29,6 +30,7 @@ class FakeContext:
     tried_since: datetime | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     moment: datetime = NOON
+    may_reach: tuple[Network, ...] = ()
     lines: list[tuple[str, str]] = field(default_factory=list)
     connected: sdk.Account | None = None
     credentials: Mapping[str, Any] = field(default_factory=dict)
@@ -64,8 +66,8 @@ class FakeContext:
     def now(self) -> datetime:
         return self.moment
 
-    async def egress_check(self, host: str, port: int) -> None:
-        await Egress().check_host(host, port)
+    async def connect(self, host: str, port: int) -> socket.socket:
+        return await Egress(self.may_reach).connect(host, port)
 
 
 MakeContext = Callable[..., FakeContext]

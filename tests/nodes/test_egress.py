@@ -113,10 +113,15 @@ async def test_a_redirect_is_guarded_too(server: Server) -> None:
             await client.get(server.url("/away"), follow_redirects=True)
 
 
-async def test_sockets_can_be_checked_by_name() -> None:
+async def test_sockets_of_other_protocols_are_guarded_too(server: Server) -> None:
+    port = httpx.URL(server.url()).port or 0
     with pytest.raises(EgressRefused, match="localhost"):
-        await Egress().check_host("localhost", 25)
-    await Egress(LOOPBACK).check_host("localhost", 25)
+        await Egress().connect("localhost", port)
+    sock = await Egress(LOOPBACK).connect("127.0.0.1", port)
+    assert sock.getpeername() == ("127.0.0.1", port)
+    sock.close()
+    with pytest.raises(ConnectionRefusedError):
+        await Egress(LOOPBACK).connect("127.0.0.1", 1)
 
 
 async def test_an_allowed_request_arrives_as_sent(server: Server) -> None:

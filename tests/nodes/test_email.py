@@ -6,14 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 from pydantic import ValidationError
 
+from area.core.http import EgressRefused
 from area.nodes import email, sdk
 from tests.nodes.conftest import MakeContext
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 class Postmaster:
@@ -41,7 +45,14 @@ class Postmaster:
 async def smtp() -> AsyncIterator[tuple[Postmaster, dict[str, str]]]:
     postmaster = Postmaster()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(postmaster, loop=loop), "127.0.0.1", 0)
+
+    def door(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        return AuthResult(success=(given.login, given.password) == (b"user", b"pass"))
+
+    def mind() -> SMTP:
+        return SMTP(postmaster, loop=loop, authenticator=door, auth_require_tls=False)
+
+    server = await loop.create_server(mind, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     yield postmaster, {"smtp_url": f"smtp://127.0.0.1:{port}", "from": "AREA <area@example.com>"}
     server.close()
@@ -201,7 +212,7 @@ async def test_received_reads_the_start_of_a_large_mail(
     imap: Any, context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mock, settings = imap
-    monkeypatch.setattr(email, "MAX_MAIL", 1000)
+    monkeypatch.setattr(email.imap, "MAX_MAIL", 1000)
     mock.receive(mail("large", text="word\n" * 1000))
     page = await email.received.fn(context(settings=settings, cursor={"uidvalidity": 7, "uid": 0}), email.Mailbox())
     assert page.items[0].subject == "large"
@@ -220,7 +231,7 @@ async def test_received_hands_on_the_servers_refusal(imap: Any, context: MakeCon
 
 
 async def test_received_from_a_server_that_is_away(context: MakeContext) -> None:
-    with pytest.raises(sdk.Unavailable, match="does not answer"):
+    with pytest.raises(sdk.Unavailable, match="cannot be reached"):
         await email.received.fn(context(settings={"imap_url": "imap://user:pass@127.0.0.1:1"}), email.Mailbox())
 
 
@@ -231,8 +242,8 @@ async def test_received_does_not_wait_for_a_silent_server(
 ) -> None:
     mock, settings = imap
     mock.silent_at = command
-    monkeypatch.setattr(email, "IMAP_ANSWER", 1.0)
-    monkeypatch.setattr(email, limit, 0.3)
+    monkeypatch.setattr(email.imap, "IMAP_ANSWER", 1.0)
+    monkeypatch.setattr(email if limit == "IMAP_POLL" else email.imap, limit, 0.3)
     with pytest.raises(sdk.Unavailable, match="does not answer"):
         await email.received.fn(context(settings=settings), email.Mailbox())
 
@@ -240,3 +251,75 @@ async def test_received_does_not_wait_for_a_silent_server(
 def test_mailbox_name_cannot_carry_a_command() -> None:
     with pytest.raises(ValidationError):
         email.Mailbox(mailbox='INBOX"\r\nA1 DELETE x')
+
+
+ACCOUNT = sdk.Account("a1", "user@127.0.0.1", "Ada <ada@example.com>")
+
+
+def credentials(settings: dict[str, str], **more: Any) -> dict[str, Any]:
+    """What a user would have typed in for these servers."""
+    given: dict[str, Any] = {"sender": "Ada <ada@example.com>", "username": "user", "password": "pass"}
+    for name in ("smtp", "imap"):
+        if url := settings.get(f"{name}_url"):
+            port = int(url.rpartition(":")[2])
+            given |= {f"{name}_host": "127.0.0.1", f"{name}_port": port, f"{name}_security": "none"}
+    return given | more
+
+
+async def test_a_mail_from_an_account_of_one_s_own(smtp: Smtp, context: MakeContext) -> None:
+    postmaster, settings = smtp
+    letter = email.Letter(to="ada@example.com", subject="x")
+    given = credentials(settings)
+    await email.send.fn(context(connected=ACCOUNT, credentials=given, may_reach=LOOPBACK), letter)
+    assert [envelope.mail_from for envelope in postmaster.kept] == ["ada@example.com"]
+    wrong = credentials(settings, password="wrong")
+    with pytest.raises(sdk.Reconnect, match="would not sign in user"):
+        await email.send.fn(context(connected=ACCOUNT, credentials=wrong, may_reach=LOOPBACK), letter)
+    unsafe = credentials(settings, smtp_security="starttls")
+    with pytest.raises(sdk.Rejected, match="cannot do this"):
+        await email.send.fn(context(connected=ACCOUNT, credentials=unsafe, may_reach=LOOPBACK), letter)
+    with pytest.raises(EgressRefused):
+        await email.send.fn(context(connected=ACCOUNT, credentials=given), letter)
+    assert len(postmaster.kept) == 1
+
+
+async def test_copies_go_out_and_hidden_ones_stay_hidden(smtp: Smtp, context: MakeContext) -> None:
+    postmaster, settings = smtp
+    letter = email.Letter(
+        to="ada@example.com", cc="bob@example.com", bcc="log@example.com", reply_to="help@example.com", subject="Ünï 🎉"
+    )
+    sent = await email.send.fn(context(settings=settings), letter)
+    assert sent.accepted == ["ada@example.com", "bob@example.com", "log@example.com"]
+    message = message_from_bytes(postmaster.kept[0].original_content or b"", policy=policy.default)
+    assert (message["Cc"], message["Reply-To"], message["Bcc"], message["Subject"]) == (
+        "bob@example.com",
+        "help@example.com",
+        None,
+        "Ünï 🎉",
+    )
+    crowd = ",".join(f"p{number}@example.com" for number in range(101))
+    with pytest.raises(sdk.Rejected, match="at most 100 recipients"):
+        await email.send.fn(context(settings=settings), email.Letter(to=crowd, subject="x"))
+
+
+async def test_connecting_tries_the_servers(imap: Any, context: MakeContext) -> None:
+    given = credentials(imap[1])
+    profile = await email.whose(context(credentials=given, connected=ACCOUNT, may_reach=LOOPBACK))
+    assert profile == sdk.Profile(external_id="user@127.0.0.1", label="Ada <ada@example.com>")
+    wrong = credentials(imap[1], password="wrong")
+    with pytest.raises(sdk.Reconnect, match="would not sign in user"):
+        await email.whose(context(credentials=wrong, connected=ACCOUNT, may_reach=LOOPBACK))
+    with pytest.raises(ValidationError, match="give an SMTP server, an IMAP server, or both"):
+        email.Account(sender="a@b.c", username="a", password="b")
+
+
+async def test_received_by_an_account_of_one_s_own(imap: Any, context: MakeContext) -> None:
+    mock, settings = imap
+    given = {"credentials": credentials(settings), "connected": ACCOUNT, "may_reach": LOOPBACK}
+    baseline = await email.received.fn(context(**given), email.Mailbox())
+    mock.receive(mail("new"))
+    page = await email.received.fn(context(cursor=baseline.cursor, **given), email.Mailbox())
+    assert [item.subject for item in page.items] == ["new"]
+    without = {**given, "credentials": credentials({"smtp_url": "smtp://x:25"})}
+    with pytest.raises(sdk.Rejected, match="has no IMAP server"):
+        await email.received.fn(context(**without), email.Mailbox())

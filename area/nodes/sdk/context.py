@@ -1,5 +1,6 @@
 """What the platform gives a node for one call."""
 
+import socket
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -69,5 +70,5 @@ class Context(Protocol):
     def now(self) -> datetime:
         """The present moment, in UTC."""
 
-    async def egress_check(self, host: str, port: int) -> None:
-        """Raise EgressRefused unless a socket to ``host`` may be opened; for protocols other than HTTP."""
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A connected socket, for protocols other than HTTP. Raises: EgressRefused unless ``host`` may be reached; OSError."""
