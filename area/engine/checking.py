@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from area.core.errors import AreaError, InvalidInput, Path
-from area.engine.templates import check_condition, check_value, compile_value
+from area.engine.configs import conditions, with_values
+from area.engine.references import check_condition, check_value
+from area.engine.templates import compile_value
 from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent
 
@@ -166,36 +168,43 @@ def _visible(steps: Mapping[str, Any], reaction: _Reaction, index: int, keys: li
 
 
 def _config(reaction: sdk.Reaction, config: dict[str, Any], known: dict[str, Any], path: Path) -> Iterator[AreaError]:
-    conditions = set(sdk.marked(reaction.inputs, sdk.Condition))
+    asked = dict(conditions(reaction.inputs, config))
+    for where, expression in asked.items():
+        yield from check_condition(expression, known, (*path, *where))
+    given = with_values(config, dict.fromkeys(asked, True))
     fixed = set(sdk.marked(reaction.inputs, sdk.NoTemplate))
-    plain: dict[str, Any] = {}
-    templated: set[str] = set()
-    for name, value in config.items():
+    for name, value in given.items():
         here = (*path, name)
-        if name in conditions and isinstance(value, str):
-            templated.add(name)
-            yield from check_condition(value, known, here)
-            continue
-        problems = list(check_value(value, known, here))
-        yield from problems
-        try:
-            has_template = bool(problems) or compile_value(value, here) is not None
-        except InvalidInput:
-            has_template = True
-        if has_template and name in fixed:
+        yield from check_value(value, known, here)
+        if name in fixed and _is_open(value):
             yield InvalidInput("This field takes no template: its value must be known when you save.", path=here)
-        if has_template:
-            templated.add(name)
-        else:
-            plain[name] = value
     try:
-        reaction.inputs.model_validate({**plain, **dict.fromkeys(templated)})
+        reaction.inputs.model_validate(given)
     except ValidationError as error:
-        # A templated field's value is only known when it runs; everything else is judged now.
+        # What a template will give is only known when it runs; everything else is judged now.
+        absent = ("missing", "extra_forbidden")
+        found = {(*path, *problem["loc"]) for problem in error.errors() if problem["type"] in absent}
         for problem in told(error, reaction.inputs, path):
-            about = set(problem.path[len(path) : len(path) + 1]) or templated  # a problem of the whole has no field
-            if not about & templated or problem.code == "UNKNOWN_FIELD":
+            if tuple(problem.path) in found or not _is_open(_at(given, problem.path[len(path) :])):
                 yield problem
+
+
+def _is_open(value: Any) -> bool:
+    """Whether ``value`` holds a template, so that it is not known before it runs."""
+    try:
+        return compile_value(value) is not None
+    except InvalidInput:
+        return True
+
+
+def _at(value: Any, path: Path) -> Any:
+    """What lies at ``path``, or on the way to it where Pydantic has names of its own."""
+    for part in path:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            break
+    return value
 
 
 def told(error: ValidationError, model: type[sdk.Inputs], path: Path) -> Iterator[InvalidInput]:

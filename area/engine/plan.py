@@ -8,10 +8,12 @@ from uuid import UUID
 import asyncpg
 from pydantic import TypeAdapter, ValidationError
 
-from area.core.errors import AreaError
+from area.core.errors import AreaError, Path
 from area.core.lru import Lru
 from area.engine import statements
-from area.engine.templates import Render, Scope, compile_condition, compile_value
+from area.engine.configs import compile_config, conditions, with_values
+from area.engine.liquid import one_budget
+from area.engine.templates import Render, Scope, compile_condition
 from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent
 
@@ -32,7 +34,7 @@ class PlanStep:
     reaction: sdk.Reaction
     config: dict[str, Any]
     render: Render | None
-    conditions: dict[str, Callable[[Scope], bool]]
+    conditions: dict[Path, Callable[[Scope], bool]]
     fixed: sdk.Inputs | None
     secrets: frozenset[str]
     when: Callable[[Scope], bool] | None
@@ -45,9 +47,9 @@ class PlanStep:
         """The validated inputs of one execution. Raises: TemplateFailed, pydantic.ValidationError."""
         if self.fixed is not None:
             return self.fixed
-        given = dict(self.render(scope)) if self.render else dict(self.config)
-        for name, asks in self.conditions.items():
-            given[name] = asks(scope)
+        with one_budget():
+            given = self.render(scope) if self.render else self.config
+            given = with_values(given, {path: asks(scope) for path, asks in self.conditions.items()})
         return self.reaction.inputs.model_validate(given)
 
     def shown(self, inputs: sdk.Inputs) -> dict[str, Any]:
@@ -87,15 +89,11 @@ def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
 
 def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: str, registry: Registry) -> PlanStep:
     reaction = registry.reaction(stored["reaction"])
-    config = dict(stored["config"])
-    conditions = {
-        name: compile_condition(config.pop(name))
-        for name in sdk.marked(reaction.inputs, sdk.Condition)
-        if isinstance(config.get(name), str)
-    }
-    render = compile_value(config)
+    asked = dict(conditions(reaction.inputs, stored["config"]))
+    config = with_values(stored["config"], dict.fromkeys(asked, False))
+    render = compile_config(reaction.inputs, config)
     fixed = None
-    if render is None and not conditions:
+    if render is None and not asked:
         try:
             fixed = reaction.inputs.model_validate(config)
         except ValidationError as error:
@@ -110,7 +108,7 @@ def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: s
         reaction=reaction,
         config=config,
         render=render,
-        conditions=conditions,
+        conditions={path: compile_condition(expression, path) for path, expression in asked.items()},
         fixed=fixed,
         secrets=frozenset(sdk.marked(reaction.inputs, sdk.Secret)),
         when=compile_condition(stored["when"]) if stored.get("when") else None,

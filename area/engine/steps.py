@@ -28,6 +28,8 @@ MAX_AGE = timedelta(days=3)
 """A step that has been retried for this long is given up."""
 OUTPUT_LIMIT = 1 << 20
 LINES_BETWEEN_COMMITS = 1000
+LONG_RENDERING = 0.01
+"""Seconds after which a rendering is followed by a turn for others."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures that happen before a request leaves: nothing can have happened at the other end."""
@@ -51,7 +53,11 @@ class Steps:
             if state.status == "pending" and step.when is not None and not step.when(run.scope):
                 self._skip(run, state, "its condition is false")
                 return
+            began = time.perf_counter()
             inputs = step.inputs(run.scope)
+            if time.perf_counter() - began > LONG_RENDERING:
+                # A run of costly templates must not keep the others, and the leases, waiting until its end.
+                await asyncio.sleep(0)
         except TemplateFailed as error:
             self._fail(run, step, state, _error("TEMPLATE_FAILED", str(error)))
             return
