@@ -47,7 +47,8 @@ async def smtp() -> AsyncIterator[tuple[Postmaster, dict[str, str]]]:
     loop = asyncio.get_running_loop()
 
     def door(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
-        return AuthResult(success=(given.login, given.password) == (b"user", b"pass"))
+        known = (given.login, given.password) == (b"user", b"pass")
+        return AuthResult(success=known, handled=known)
 
     def mind() -> SMTP:
         return SMTP(postmaster, loop=loop, authenticator=door, auth_require_tls=False)

@@ -108,8 +108,9 @@ async def signed_in(ctx: sdk.Context, server: Server) -> aiosmtplib.SMTP:
         await client.connect()
     except aiosmtplib.SMTPAuthenticationError as error:
         raise server.refused(f"{error.code} {error.message}") from error
-    except aiosmtplib.SMTPServerDisconnected as error:
-        raise sdk.Unavailable(f"The mail server {server.host} closed the connection: {error}") from error
+    except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError) as error:
+        # No mail was handed over yet, so nothing is unknown.
+        raise sdk.Unavailable(f"The mail server {server.host} did not go on: {error}") from error
     except (aiosmtplib.SMTPException, OSError) as error:
         raise _refusal(error) from error
     return client
