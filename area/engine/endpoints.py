@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from area.core import metrics
 from area.core.clock import now
 from area.engine import hooks
-from area.engine.intake import BadDelivery, Incoming, UnknownHook, dedupe_key
+from area.engine.intake import BadDelivery, Incoming, UnknownHook, dedupe_key, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -63,6 +64,8 @@ class Endpoints:
             routed = entrance.route(delivery)
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
+        except ValidationError as error:
+            raise unlike(f"The endpoint of {service.name}", error) from None
         taken = await self._take(service, routed, delivery)
         reply = entrance.reply(delivery) if entrance.reply else sdk.Answer()
         return replace(taken, answer=reply)
@@ -115,6 +118,8 @@ class Endpoints:
             event = action.fn(where, delivery)
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
+        except ValidationError as error:
+            raise unlike(action.key, error) from None
         if event is None:
             return None
         payload = event.model_dump(mode="json")

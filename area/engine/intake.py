@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from pydantic import ValidationError
 
 from area.core import log, metrics
 from area.core.clock import now
@@ -177,6 +178,8 @@ class Intake:
             return replace(NOTHING, answer=sdk.Answer())
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
+        except ValidationError as error:
+            raise unlike(action.key, error) from None
         reply = action.reply(delivery) if action.reply else None
         if event is None:
             return replace(NOTHING, answer=reply)
@@ -235,3 +238,9 @@ def dedupe_key(action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookD
 def payload_hash(payload: Any) -> str:
     """A short name for a payload, for sources that name nothing."""
     return hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:32]
+
+
+def unlike(what: str, error: ValidationError) -> BadDelivery:
+    """The refusal of a delivery that is not as its action, or endpoint, knows them. Its values are not quoted."""
+    places = ", ".join(".".join(map(str, problem["loc"])) or "the body" for problem in error.errors()[:5])
+    return BadDelivery(f"{what} does not know deliveries like this one; what is wrong or missing: {places}.")

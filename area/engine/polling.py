@@ -1,6 +1,7 @@
 """Watched sources: each due hook is claimed by one scheduler, looked at once, and moved on with its events (laws 4 and 8)."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+from pydantic import ValidationError
 
 from area.core import log, metrics
 from area.core.clock import Carried
@@ -203,6 +205,13 @@ async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception, 
     status = hook["status"]
     if status != "unused" and (hopeless or failures >= BROKEN_AFTER):
         status = "broken"
-    message = (str(error) or type(error).__name__).replace("\x00", "\ufffd")[:1000]
+    message = _said(hook["action"], error).replace("\x00", "\ufffd")[:1000]
     async with platform.db.pool.acquire() as connection:
         await _move(connection, hook, hook["cursor"], due, failures, message, status)
+
+
+def _said(action: str, error: Exception) -> str:
+    """What the AREA's owner is told of a failed look."""
+    if isinstance(error, ValidationError | json.JSONDecodeError | UnicodeDecodeError):
+        return f"The source of {action} answered something else than it should: {error}"
+    return str(error) or type(error).__name__

@@ -1,6 +1,7 @@
 """One step: its condition, its input, the call, and what the outcome means (law 5)."""
 
 import asyncio
+import json
 import random
 import time
 from datetime import datetime, timedelta
@@ -191,6 +192,12 @@ class Steps:
             case ValidationError():
                 message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
                 self._fail(run, step, state, _error("BAD_OUTPUT", message))
+            case json.JSONDecodeError() | UnicodeDecodeError():
+                told = _error("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
+                if safe:
+                    self._retry(run, step, state, told)
+                else:
+                    self._unknown(run, state, f"{told['message']}. The call may have happened.")
             case httpx.TransportError() | OSError() | TimeoutError():
                 told = _error("UNREACHABLE", f"No answer: {error or type(error).__name__}")
                 if safe or isinstance(error, _NOT_SENT):

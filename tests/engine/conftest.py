@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from area.db.models import Area
@@ -92,14 +92,18 @@ class Sink:
         """The path whose calls wait for `hold`; "*" is every path."""
         self.arrived = asyncio.Event()
         self.url = ""
+        self.text: str | None = None
+        """What it answers instead of JSON."""
 
-    async def handle(self, request: Request) -> JSONResponse:
+    async def handle(self, request: Request) -> Response:
         body = await request.body()
         self.calls.append((request.url.path, dict(request.headers), body.decode()))
         self.arrived.set()
         if request.url.path == self.holds or self.holds == "*":
             await self.hold.wait()
         status, headers = self.answers.pop(0) if self.answers else (200, {})
+        if self.text is not None:
+            return HTMLResponse(self.text, status_code=status, headers=headers)
         return JSONResponse({"number": len(self.calls)}, status_code=status, headers=headers)
 
 

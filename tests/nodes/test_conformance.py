@@ -1,15 +1,22 @@
 """What every node owes the platform, checked for each that is registered."""
 
+import inspect
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from area.core.errors import AreaError
+from area.engine.areas import AreaDraft, ReactionDraft
+from area.engine.checking import check_draft
 from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent, load
+from tests.nodes.rig import choices_of, examples
 
 CATALOGUE = Path(__file__).with_name("catalogue")
 REGISTRY = load()
@@ -111,6 +118,114 @@ def test_reaction_declares_idempotency_and_a_bounded_timeout(reaction: sdk.React
     assert isinstance(reaction.idempotent, bool) or callable(reaction.idempotent)
     assert 0 < reaction.timeout <= 300
     assert not reaction.pure or reaction.idempotent is True
+
+
+@EVERY_NODE
+def test_examples_are_valid_inputs(node: sdk.Action | sdk.Reaction) -> None:
+    """What the form shows as an example can be saved; text may have a template in it."""
+    conditions = set(sdk.marked(node.inputs, sdk.Condition))
+    for name, field in node.inputs.model_fields.items():
+        for example in (field.examples or []) if name not in conditions else []:
+            problems = problems_of(node.inputs, name, example)
+            assert not problems, f"the example {example!r} of {node.key}.{name} is refused: {problems}"
+    assert examples(node.inputs)
+
+
+def problems_of(model: type[sdk.Inputs], name: str, value: Any) -> list[str]:
+    """What the model says of one field's value; of the others nothing is said."""
+    try:
+        model.model_validate({name: value})
+    except ValidationError as error:
+        return [problem["msg"] for problem in error.errors() if problem["loc"][:1] == (name,)]
+    return []
+
+
+@EVERY_REACTION
+def test_templates_are_taken_where_they_are_allowed(reaction: sdk.Reaction) -> None:
+    fixed, conditions = (
+        set(sdk.marked(reaction.inputs, sdk.NoTemplate)),
+        set(sdk.marked(reaction.inputs, sdk.Condition)),
+    )
+    plain = examples(reaction.inputs).model_dump(mode="json", exclude=conditions)
+    for name in reaction.inputs.model_fields:
+        value = "trigger.body.total > 100" if name in conditions else "{{ trigger.body.text }}"
+        config = {**dict.fromkeys(conditions, "true"), **plain, name: value}
+        problems: list[AreaError] = []
+        draft = AreaDraft("Test", "webhook.received", {}, [ReactionDraft(reaction.key, config)])
+        check_draft(REGISTRY, draft, 5, problems)
+        refused = [str(problem) for problem in problems if name in problem.path]
+        assert bool(refused) == (name in fixed), f"a template in {reaction.key}.{name}: {refused or 'is taken'}"
+        if name not in fixed:
+            assert not problems, f"{reaction.key} cannot be saved with a template in {name}: {list(map(str, problems))}"
+
+
+@EVERY_NODE
+def test_choices_can_be_asked_for(node: sdk.Action | sdk.Reaction) -> None:
+    for name, choices in choices_of(node.inputs):
+        assert inspect.iscoroutinefunction(choices.fn), f"the choices of {node.key}.{name} are an async function"
+        assert len(inspect.signature(choices.fn).parameters) == 2, (
+            f"the choices of {node.key}.{name} take (ctx, so_far)"
+        )
+
+
+@EVERY_NODE
+def test_scopes_are_asked_for_where_there_is_consent(node: sdk.Action | sdk.Reaction) -> None:
+    assert node.account in ("required", "optional", "none")
+    auth = node.service.auth
+    assert node.account == "none" or auth or node.service.key_auth, (
+        f"{node.key} wants an account that cannot be connected"
+    )
+    assert auth or not node.scopes, f"{node.key} names scopes, and {node.service.name} has no consent page"
+    for scope in node.scopes:
+        assert scope, f"{node.key} has a scope without a name"
+        assert not set(scope) & set(" ,"), f"{node.key}: {scope!r} is several scopes; give each its own"
+
+
+@EVERY_SERVICE
+def test_consent_is_asked_for_properly(service: sdk.Service) -> None:
+    """Addresses over TLS, without what AREA adds itself; whose account it is can be asked."""
+    if service.auth:
+        for url in (service.auth.authorize_url, service.auth.token_url, service.auth.revoke_url):
+            parts = urlsplit(url or "https://none.example/none")
+            assert parts.scheme == "https", f"{service.key}: {url} is not https"
+            assert parts.netloc, f"{service.key}: {url} has no host"
+            assert parts.path.startswith("/"), f"{service.key}: {url} has no path"
+            assert not parts.query, f"{service.key}: give what {url} has after ? as parameters="
+            assert not parts.fragment, f"{service.key}: {url} has a fragment"
+        ours = {
+            "client_id",
+            "redirect_uri",
+            "response_type",
+            "state",
+            "scope",
+            "code_challenge",
+            "code_challenge_method",
+        }
+        assert not ours & set(service.auth.parameters), (
+            f"{service.key}: AREA sets {ours & set(service.auth.parameters)} itself"
+        )
+        for nonsense in (None, [], "text", {}, {"error": "invalid_grant"}, {"access_token": ""}, {"access_token": 5}):
+            with pytest.raises(sdk.GrantRefused):
+                service.auth.read_grant(nonsense)
+    if service.auth or service.key_auth:
+        assert service.identifier, f"{service.key}: decorate a function with @service.identify"
+        assert service.docs_url is None or service.docs_url.startswith("https://")
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in service.needs)
+    assert service.missing(dict.fromkeys(("client_id", "client_secret", *service.needs), "x")) == []
+
+
+@EVERY_SERVICE
+def test_typed_in_credentials_are_described_and_masked(service: sdk.Service) -> None:
+    if service.key_auth is None:
+        return
+    secrets = set(sdk.marked(service.key_auth.fields, sdk.Secret))
+    assert secrets, f"{service.key}: nothing that is typed in is marked as Secret"
+    for name, field in service.key_auth.fields.model_fields.items():
+        assert field.title, f"{service.key}: {name} has no title"
+        assert field.description, f"{service.key}: {name} has no description"
+        assert field.examples, f"{service.key}: {name} has no example"
+        assert name in secrets or not re.search(r"password|secret|token|api_key", name), f"{service.key}: mask {name}"
+    assert examples(service.key_auth.fields)
 
 
 def test_unknown_key_suggests_the_nearest() -> None:
