@@ -118,39 +118,38 @@ def context(service: sdk.Service, answer: Callable[[httpx.Request], httpx.Respon
     return FakeContext(client, connected=account, credentials=credentials, granted=grant, settings=settings)
 
 
-async def outcome(probe: Probe, answer: Callable[[httpx.Request], httpx.Response]) -> Exception | None:
-    """What the call raised; None when it came to an end, also by another step of the run. Its requests must be sendable."""
-    asked: list[httpx.Request] = []
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call: what it raised, and which methods it had asked by."""
+
+    raised: Exception | None
+    asked: tuple[str, ...]
+
+    @property
+    def wrote(self) -> bool:
+        """Whether something may have happened at the provider."""
+        return any(method not in ("GET", "HEAD") for method in self.asked)
+
+
+async def outcome(probe: Probe, answer: Callable[[httpx.Request], httpx.Response]) -> Outcome:
+    """Make the call. What ends or parks a run is no error. Raises: AssertionError when it cannot ask, or does not stop asking."""
+    asked: list[str] = []
 
     def recorded(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        asked.append(request.method)
         assert request.url.host, f"{probe.name} asks {request.url}, which has no host"
         assert len(asked) < 200, f"{probe.name} does not stop asking"
         return answer(request)
 
+    raised: Exception | None = None
     try:
         await probe.call(context(probe.service, recorded))
     except sdk.ControlFlow:
-        return None
+        pass
     except Exception as error:
-        return error if asked else _Silent(error)
-    return None if asked else _Silent(None)
-
-
-class _Silent(Exception):
-    """The node asked nothing of its provider: it works by itself, or refused its own example."""
-
-    def __init__(self, cause: Exception | None) -> None:
-        super().__init__(repr(cause))
-        self.cause = cause
-
-
-def silent(found: Exception | None) -> bool:
-    """Whether no request was made; a node that fails without one refused its own example, which is a fault."""
-    if not isinstance(found, _Silent):
-        return False
-    assert found.cause is None, f"it fails before it asks anything: {found.cause!r}"
-    return True
+        raised = error
+    assert asked or raised is None, f"{probe.name} fails before it asks anything: {raised!r}"
+    return Outcome(raised, tuple(asked))
 
 
 def unreadable(found: Exception | None) -> bool:

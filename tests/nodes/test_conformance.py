@@ -146,9 +146,11 @@ def test_templates_are_taken_where_they_are_allowed(reaction: sdk.Reaction) -> N
         set(sdk.marked(reaction.inputs, sdk.NoTemplate)),
         set(sdk.marked(reaction.inputs, sdk.Condition)),
     )
+    template = "{{ trigger.body.text }}"
     plain = examples(reaction.inputs).model_dump(mode="json", exclude=conditions)
+    plain = {name: template if "{{" in str(value) else value for name, value in plain.items()}
     for name in reaction.inputs.model_fields:
-        value = "trigger.body.total > 100" if name in conditions else "{{ trigger.body.text }}"
+        value = "trigger.body.total > 100" if name in conditions else template
         config = {**dict.fromkeys(conditions, "true"), **plain, name: value}
         problems: list[AreaError] = []
         draft = AreaDraft("Test", "webhook.received", {}, [ReactionDraft(reaction.key, config)])

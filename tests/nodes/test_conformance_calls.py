@@ -10,7 +10,7 @@ import pytest
 from area.nodes import sdk
 from area.nodes.registry import load
 from tests.nodes import shapes
-from tests.nodes.rig import Probe, outcome, probes, silent, speaks_http, unreadable
+from tests.nodes.rig import Probe, outcome, probes, speaks_http, unreadable
 
 SERVICES = [service for service in load().services.values() if speaks_http(service)]
 PROBES = {probe.name: probe for service in SERVICES for probe in probes(service)}
@@ -39,9 +39,10 @@ async def test_refusals_mean_what_the_engine_must_do(probe: Probe) -> None:
     """401 parks the run, 429 waits as long as is asked, 5xx is tried again, and nothing else is."""
     refuse = shapes.refusal_of(probe.service)
     for status in (401, 403, 404, 409, 422, 429, 500):
-        found = await outcome(probe, lambda _, status=status: refuse(status))  # type: ignore[misc]
-        if silent(found):
-            return
+        got = await outcome(probe, lambda _, status=status: refuse(status))  # type: ignore[misc]
+        if not got.asked:
+            return  # it works by itself
+        found = got.raised
         about = f"{probe.name} makes {found!r} of {status}"
         if status == 401:
             by_account = probe.node is not None and probe.node.account == "required" and probe.service.app_auth is None
@@ -60,11 +61,13 @@ async def test_refusals_mean_what_the_engine_must_do(probe: Probe) -> None:
 @EVERY_PROBE
 async def test_refusals_that_the_status_does_not_say(probe: Probe) -> None:
     for answer in shapes.waits_of(probe.service):
-        found = await outcome(probe, lambda _, answer=answer: answer)  # type: ignore[misc]
-        assert silent(found) or isinstance(found, sdk.Throttled), f"{probe.name} makes {found!r} of {answer.text}"
+        got = await outcome(probe, lambda _, answer=answer: answer)  # type: ignore[misc]
+        fine = not got.asked or isinstance(got.raised, sdk.Throttled)
+        assert fine, f"{probe.name} makes {got.raised!r} of {answer.text}"
     for answer in shapes.noes_in_200(probe.service):
-        found = await outcome(probe, lambda _, answer=answer: answer)  # type: ignore[misc]
-        assert silent(found) or isinstance(found, sdk.Rejected), f"{probe.name} makes {found!r} of {answer.text}"
+        got = await outcome(probe, lambda _, answer=answer: answer)  # type: ignore[misc]
+        fine = not got.asked or isinstance(got.raised, sdk.Rejected)
+        assert fine, f"{probe.name} makes {got.raised!r} of {answer.text}"
 
 
 @EVERY_PROBE
@@ -76,11 +79,12 @@ async def test_no_answer_is_never_taken_for_nothing_happened(probe: Probe) -> No
         return answer
 
     for error in (httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ConnectError):
-        found = await outcome(probe, raising(error))
-        if silent(found):
+        got = await outcome(probe, raising(error))
+        if not got.asked:
             return
+        found = got.raised
         allowed: tuple[type[Exception], ...] = (httpx.TransportError, sdk.Unknown)
-        if probe.safe or error is httpx.ConnectError:
+        if probe.safe or not got.wrote or error is httpx.ConnectError:
             allowed = (*allowed, sdk.Unavailable)
         assert isinstance(found, allowed), f"{probe.name} makes {found!r} of {error.__name__}"
 
@@ -88,11 +92,11 @@ async def test_no_answer_is_never_taken_for_nothing_happened(probe: Probe) -> No
 @EVERY_PROBE
 @pytest.mark.parametrize("what", NONSENSE)
 async def test_nonsense_breaks_no_node(probe: Probe, what: str) -> None:
-    found = await outcome(probe, lambda _: NONSENSE[what]())
-    if silent(found):
-        return
+    got = await outcome(probe, lambda _: NONSENSE[what]())
+    found = got.raised
     assert unreadable(found), f"{probe.name} breaks at {what}: {found!r}. Read answers by a pydantic model."
-    assert probe.safe or not isinstance(found, sdk.Unavailable), f"{probe.name} tells to repeat a call that happened"
+    repeats = got.wrote and not probe.safe and isinstance(found, sdk.Unavailable)
+    assert not repeats, f"{probe.name} makes {found!r} of {what}: that is tried again, and the call happened"
 
 
 @EVERY_SERVICE
