@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
@@ -19,6 +20,7 @@ from area.app.watch import WatchError
 from area.app.watch import watch as watch_feed
 from area.core import log
 from area.core.settings import Settings, SettingsError, load_settings
+from area.core.tracing import tracing
 from area.db.migrate import upgrade
 from area.graphql.sdl import sdl
 from area.nodes.registry import load
@@ -36,10 +38,20 @@ cli = typer.Typer(
 out = Console(highlight=False)
 
 
-def _settings() -> Settings:
+def _settings(role: str | None = None) -> Settings:
+    """The settings; a long-lived process names its ``role``, which traces are marked with."""
     settings = load_settings()
     log.configure(settings.log_level, json=settings.log_json)
+    if role and settings.otel_endpoint:
+        tracing.start(role, settings.otel_endpoint, settings.otel_ratio)
     return settings
+
+
+def _serve(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        serve.run(work)
+    finally:
+        tracing.stop()
 
 
 @cli.command()
@@ -51,19 +63,19 @@ def dev(port: Annotated[int | None, typer.Option(help="Port of the API; default 
 @cli.command()
 def api() -> None:
     """Serve the API."""
-    serve.run(serve.api(_settings()))
+    _serve(serve.api(_settings("api")))
 
 
 @cli.command()
 def worker() -> None:
     """Execute runs."""
-    serve.run(run_worker(_settings()))
+    _serve(run_worker(_settings("worker")))
 
 
 @cli.command()
 def scheduler() -> None:
     """Poll, keep timers, sweep."""
-    serve.run(run_scheduler(_settings()))
+    _serve(run_scheduler(_settings("scheduler")))
 
 
 @cli.command()

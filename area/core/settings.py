@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     )
     supabase_issuer: str | None = Field(None, description="Issuer demanded of Supabase tokens; default <url>/auth/v1.")
     pool_size: int = Field(8, ge=2, description="Database connections each process may hold.")
+    otel_endpoint: str | None = Field(
+        None,
+        description="OpenTelemetry collector for traces, by OTLP over HTTP: http://collector:4318. Off when unset.",
+    )
+    otel_ratio: float = Field(1.0, ge=0, le=1, description="Which part of the traces is kept, from 0 to 1.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(False, description="Log as JSON lines, for collectors.")
 

@@ -12,6 +12,7 @@ import orjson
 
 from area.core.clock import Carried
 from area.core.jsons import dump
+from area.core.tracing import span_id
 from area.engine.plan import Plan, PlanBroken, PlanStep
 from area.engine.runs import Checkpoint, Runs, StepState
 
@@ -60,6 +61,16 @@ class Execution:
     def renewed(self, asked_at: float) -> None:
         """A write or renewal that was asked for at ``asked_at`` (monotonic) went through."""
         self._held_until = max(self._held_until, asked_at + self._runs.lease.total_seconds())
+
+    @property
+    def trace(self) -> UUID:
+        """The trace that this run belongs to: its event's."""
+        return self.event_id or self.id
+
+    @property
+    def span(self) -> int:
+        """The span of this worker's part in the run."""
+        return span_id(self.id, self.fence)
 
     @property
     def scope(self) -> dict[str, Any]:

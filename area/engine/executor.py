@@ -8,9 +8,11 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+from structlog.contextvars import bind_contextvars
 
 from area.core import log, metrics
 from area.core.settings import Settings
+from area.core.tracing import now_ns, span_id, tracing
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
@@ -69,6 +71,8 @@ class Executor:
         return task
 
     async def _guarded(self, run: Execution) -> None:
+        # Each run is a task of its own, so what is bound here goes with its lines and no others.
+        bind_contextvars(run=str(run.id), area=str(run.area_id))
         try:
             async with self._slots:
                 await self._run(run)
@@ -85,6 +89,17 @@ class Executor:
             self._doorbell.announce(run.user_id, run.id)
 
     async def _run(self, run: Execution) -> None:
+        began = now_ns() if tracing.on else 0
+        try:
+            await self._whole(run)
+        finally:
+            if tracing.on:
+                failed = run.failure["message"] if run.failure else None
+                attributes = {"area.run": str(run.id), "area.area": str(run.area_id), "area.fence": run.fence}
+                above = span_id(run.event_id) if run.event_id else None
+                tracing.record("run", run.trace, run.span, began, parent=above, attributes=attributes, error=failed)
+
+    async def _whole(self, run: Execution) -> None:
         try:
             plan = await self._plans.get(run.version_id)
             await run.load(plan)

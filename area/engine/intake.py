@@ -17,6 +17,7 @@ from area.core.clock import now
 from area.core.crypto import SealBroken, Sealer
 from area.core.ids import new_id
 from area.core.jsons import dump
+from area.core.tracing import now_ns, span_id, tracing
 from area.db.session import Connection, Database
 from area.engine import hooks, statements
 from area.engine.batcher import Batcher
@@ -51,6 +52,8 @@ class Incoming:
     payload: Any
     occurred_at: datetime | None = None
     id: UUID = field(default_factory=new_id)
+    began: int = field(default_factory=now_ns)
+    """When it came in, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Accepted:
     runs: list[tuple[UUID, UUID]]
     """(run, user) pairs."""
     duplicate: bool
+    incoming: Incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ async def accept(connection: Connection, incoming: list[Incoming]) -> list[Accep
         made = runs.setdefault(row["event_id"], [])
         if row["run_id"] is not None:
             made.append((row["run_id"], row["user_id"]))
-    return [Accepted(item.id, runs.get(item.id, []), item.id not in runs) for item in incoming]
+    return [Accepted(item.id, runs.get(item.id, []), item.id not in runs, item) for item in incoming]
 
 
 class Intake:
@@ -214,6 +218,10 @@ class Intake:
     def announce(self, accepted: list[Accepted]) -> None:
         """Ring for the runs of committed events."""
         for item in accepted:
+            if tracing.on and not item.duplicate:
+                attributes = {"area.hook": str(item.incoming.hook_id), "area.runs": len(item.runs)}
+                event = item.event_id
+                tracing.record("event", event, span_id(event), item.incoming.began, attributes=attributes)
             self._doorbell.ring(run for run, _ in item.runs)
             for run, user in item.runs:
                 self._doorbell.announce(user, run)

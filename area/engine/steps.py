@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from area.core import log, metrics
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
+from area.core.tracing import now_ns, span_id, tracing
 from area.engine.context import Clients, NodeContext
 from area.engine.execution import Execution, cut_json
 from area.engine.plan import PlanStep
@@ -107,15 +108,18 @@ class Steps:
             state.effect = "none" if step.reaction.pure else "confirmed"
             run.finish_step(state, "succeeded", output)
             run.outputs[step.key] = output
-            seconds = time.perf_counter() - began
+            took = round((time.perf_counter() - began) * 1000, 1)
             run.tell(
                 "step_succeeded",
                 f"{step.reaction.name} succeeded",
                 step=step.key,
-                data={"output": output, "durationMs": round(seconds * 1000, 1)},
+                data={"output": output, "durationMs": took},
             )
         finally:
-            metrics.STEPS.labels(step.reaction.key).observe(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            metrics.STEPS.labels(step.reaction.key).observe(seconds)
+            if tracing.on:
+                _traced(run, step, state, seconds)
 
     async def _call(
         self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool, tried_since: datetime | None
@@ -254,6 +258,18 @@ class Steps:
         state.effect = "unknown"
         run.finish_step(state, "unknown", error=_error("UNKNOWN", message))
         run.tell("step_unknown", message, level="error", step=state.key)
+
+
+def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) -> None:
+    tracing.record(
+        step.reaction.key,
+        run.trace,
+        span_id(run.id, step.key, run.fence, state.attempt),
+        now_ns() - int(seconds * 1e9),
+        parent=run.span,
+        attributes={"area.step": step.key, "area.attempt": state.attempt, "area.status": state.status},
+        error=state.error["message"] if state.error else None,
+    )
 
 
 def _told(error: ValidationError) -> str:
