@@ -37,6 +37,19 @@ def authorise(request: httpx.Request, token: str, settings: Mapping[str, str]) -
     request.headers["Client-Id"] = settings.get("client_id", "")
 
 
+def read_grant(body: Any) -> sdk.Grant:
+    """Tokens; a refusal has words and no code: https://dev.twitch.tv/docs/authentication/refresh-tokens/
+
+    Raises: GrantRefused, whose code says whether the account, the app or the moment is to blame.
+    """
+    if not isinstance(body, Mapping) or "access_token" in body:
+        return sdk.read_grant(body)
+    said = str(body.get("message") or "")
+    if "refresh token" in said.lower() or "authorization code" in said.lower():
+        raise sdk.GrantRefused("invalid_grant", said)
+    raise sdk.GrantRefused("invalid_client" if "client" in said.lower() else "temporarily_unavailable", said)
+
+
 MEANINGS: dict[tuple[str, str, int], tuple[type[sdk.NodeError], str]] = {
     ("POST", "/chat/messages", 403): (
         sdk.Rejected,
@@ -68,8 +81,12 @@ MEANINGS: dict[tuple[str, str, int], tuple[type[sdk.NodeError], str]] = {
 
 
 def judge(response: httpx.Response) -> None:
-    """Raise what a failing answer means at Twitch; a 401 is left to whoever can refresh the token."""
+    """Raise what a failing answer means at Twitch; other 401s are left to whoever can refresh the token."""
     status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED and "scope" in words(response).lower():
+        raise sdk.Reconnect(
+            f"The account has not allowed what this needs. Connect it again, and allow it. Twitch says: {words(response)}"
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS:
         raise _patience(response)
     if response.is_redirect:
@@ -119,6 +136,13 @@ def data(response: httpx.Response, *needed: str) -> list[dict[str, Any]]:
     raise sdk.Unknown(f"{told} The call may have happened.")
 
 
+def only(found: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    """The one item of an answer about ``what``. Raises: Unknown when there is none."""
+    if not found:
+        raise sdk.Unknown(f"Twitch accepted {what} and did not say what became of it.")
+    return found[0]
+
+
 def _has(item: Any, needed: tuple[str, ...]) -> bool:
     return isinstance(item, dict) and all(isinstance(item.get(name), str) for name in needed)
 
@@ -136,6 +160,7 @@ service = sdk.Service(
         parameters={"force_verify": "true"},  # else whoever is signed in there is connected without being asked
         refresh_ahead=timedelta(0),
         validate_every=timedelta(hours=1),
+        read_grant=read_grant,
         authorise=authorise,
     ),
     app_auth=sdk.ClientCredentials(authorise=authorise),
@@ -206,3 +231,25 @@ async def channel_id(ctx: sdk.Context, login: str | None) -> str:
         )
     owner: str = found[0]["id"]
     return owner
+
+
+def _folded(text: str) -> str:
+    folded = " ".join(text.splitlines())
+    if not folded.strip():
+        raise ValueError("is blank: give it some text")
+    return folded
+
+
+OneLine = Annotated[str, AfterValidator(_folded)]
+"""A text that is shown on one line: line breaks become spaces, and blank it may not be."""
+
+
+class AtChannel(sdk.Inputs):
+    """Where."""
+
+    channel: Channel = Field(
+        None,
+        title="Channel",
+        description="Name or address of the channel; empty for your own.",
+        examples=["cooler_user"],
+    )

@@ -1,89 +1,23 @@
-"""What an AREA does on Twitch. Twitch takes no idempotency keys, and of what is said in chat it can be asked nothing.
+"""Clips, markers, and what a channel shows of itself. Twitch takes no idempotency keys; of clips and markers it can be asked.
 
-https://dev.twitch.tv/docs/api/reference/
+https://dev.twitch.tv/docs/api/reference/#create-clip
 """
 
 import unicodedata
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from area.nodes import sdk
-from area.nodes.twitch.provider import Channel, channel_id, data, service
+from area.nodes.twitch.provider import AtChannel, OneLine, channel_id, data, only, service
 
 TAG = 25
+PAGES = 5
+SKEW = timedelta(seconds=3)
 
 
-def _one_line(text: str) -> str:
-    folded = " ".join(text.splitlines())
-    if not folded.strip():
-        raise ValueError("is blank: give it some text")
-    return folded
-
-
-OneLine = Annotated[str, AfterValidator(_one_line)]
-
-
-class In(sdk.Inputs):
-    """Where."""
-
-    channel: Channel = Field(
-        None,
-        title="Channel",
-        description="Name or address of the channel; empty for your own.",
-        examples=["cooler_user"],
-    )
-
-
-class Line(In):
-    """What to write."""
-
-    message: OneLine = Field(
-        title="Message",
-        description="One line of chat, 500 characters at most; line breaks become spaces.",
-        min_length=1,
-        max_length=500,
-        examples=["We are live: {{ trigger.title }}"],
-        json_schema_extra={"widget": "textarea"},
-    )
-
-
-class ChatLine(Line):
-    """A chat message."""
-
-    reply_to: str | None = Field(
-        None,
-        title="Reply to",
-        description="The id of the message that this answers.",
-        max_length=100,
-        examples=["abc-123-def"],
-    )
-
-
-class Color(StrEnum):
-    """How an announcement is set off."""
-
-    PRIMARY = "primary"
-    BLUE = "blue"
-    GREEN = "green"
-    ORANGE = "orange"
-    PURPLE = "purple"
-
-
-class AnnouncementLine(Line):
-    """An announcement."""
-
-    color: Color = Field(
-        Color.PRIMARY,
-        title="Colour",
-        description="How it is set off; primary is the channel's own colour.",
-        examples=["purple"],
-    )
-
-
-class NewClip(In):
+class NewClip(AtChannel):
     """What to clip."""
 
     title: OneLine | None = Field(
@@ -137,7 +71,7 @@ class Face(sdk.Inputs):
         return tags
 
 
-class NewMarker(In):
+class NewMarker(AtChannel):
     """What to mark."""
 
     description: str = Field(
@@ -147,21 +81,6 @@ class NewMarker(In):
         max_length=140,
         examples=["Raid by {{ trigger.from_name }}"],
     )
-
-
-class Said(sdk.Outputs):
-    """What the chat shows."""
-
-    message_id: str = Field(title="Message's id", description="Names it.", examples=["abc-123-def"])
-    message: str = Field(title="Message", description="What was written.", examples=["We are live"])
-    broadcaster_id: str = Field(title="Channel's id", description="Where.", examples=["1337"])
-
-
-class Announced(sdk.Outputs):
-    """What the chat was told."""
-
-    message: str = Field(title="Message", description="What was announced.", examples=["We are live"])
-    broadcaster_id: str = Field(title="Channel's id", description="Where.", examples=["1337"])
 
 
 class Clip(sdk.Outputs):
@@ -199,31 +118,6 @@ class Marked(sdk.Outputs):
     description: str = Field("", title="Description", description="What it says.", examples=["Raid by Ada"])
 
 
-@service.reaction("Send a chat message", idempotent=False, scopes=("user:write:chat",))
-async def send_chat_message(ctx: sdk.Context, what: ChatLine) -> Said:
-    """Writes in a channel's chat as your account."""
-    where = await channel_id(ctx, what.channel)
-    body = {"broadcaster_id": where, "sender_id": ctx.account.external_id, "message": what.message}
-    if what.reply_to:
-        body["reply_parent_message_id"] = what.reply_to
-    sent = _first(data(await ctx.http.post("/chat/messages", json=body)), "the message")
-    if sent.get("is_sent") is not True:
-        given = sent.get("drop_reason")
-        reason = given if isinstance(given, dict) else {}
-        told = reason.get("message") or reason.get("code") or "it gives no reason"
-        raise sdk.Rejected(f"Twitch took the message and did not send it: {told}", code="NOT_SENT")
-    return Said(message_id=str(sent.get("message_id")), message=body["message"], broadcaster_id=where)
-
-
-@service.reaction("Send an announcement", idempotent=False, scopes=("moderator:manage:announcements",))
-async def send_announcement(ctx: sdk.Context, what: AnnouncementLine) -> Announced:
-    """Announces something in the chat of a channel that is yours or that you moderate."""
-    where = await channel_id(ctx, what.channel)
-    asked = {"broadcaster_id": where, "moderator_id": ctx.account.external_id}
-    await ctx.http.post("/chat/announcements", params=asked, json={"message": what.message, "color": what.color.value})
-    return Announced(message=what.message, broadcaster_id=where)
-
-
 @service.reaction("Create a clip", idempotent=False, scopes=("clips:edit",))
 async def create_clip(ctx: sdk.Context, what: NewClip) -> Clip:
     """Makes a clip of the last seconds of a live stream."""
@@ -232,8 +126,20 @@ async def create_clip(ctx: sdk.Context, what: NewClip) -> Clip:
         asked["title"] = what.title
     if what.duration is not None:
         asked["duration"] = f"{what.duration:g}"
-    made = _first(data(await ctx.http.post("/clips", params=asked), "id", "edit_url"), "the clip")
+    made = only(data(await ctx.http.post("/clips", params=asked), "id", "edit_url"), "the clip")
     return Clip(id=made["id"], url=f"https://clips.twitch.tv/{made['id']}", edit_url=made["edit_url"])
+
+
+@create_clip.reconcile
+async def find_clip(ctx: sdk.Context, what: NewClip) -> Clip:
+    """A clip that this account has made of the channel since. Raises: Unknown when there is none: one takes a minute to show."""
+    since = _since(ctx)
+    asked = {"broadcaster_id": await channel_id(ctx, what.channel), "started_at": _text(since), "first": "100"}
+    found = data(await ctx.http.get("/clips", params=asked), "id", "url", "creator_id")
+    for clip in found:
+        if clip["creator_id"] == ctx.account.external_id:
+            return Clip(id=clip["id"], url=clip["url"], edit_url=f"https://clips.twitch.tv/{clip['id']}/edit")
+    raise sdk.Unknown("Twitch shows no clip of this account yet, which does not say that none is being made.")
 
 
 @service.reaction("Set title, game or tags", idempotent=True, scopes=("channel:manage:broadcast",))
@@ -265,20 +171,48 @@ async def create_marker(ctx: sdk.Context, what: NewMarker) -> Marked:
     body = {"user_id": await channel_id(ctx, what.channel)}
     if what.description:
         body["description"] = what.description
-    made = _first(data(await ctx.http.post("/streams/markers", json=body), "created_at"), "the marker")
-    # The reference calls the id text and shows a number.
+    made = only(data(await ctx.http.post("/streams/markers", json=body), "created_at"), "the marker")
+    return _marked(made, what.description)
+
+
+@create_marker.reconcile
+async def find_marker(ctx: sdk.Context, what: NewMarker) -> Marked | None:
+    """A marker with these words that has been set since; None when there is none.
+
+    Raises: Unknown when there are more markers than are looked at.
+    """
+    since, asked = _since(ctx), {"user_id": await channel_id(ctx, what.channel), "first": "100"}
+    for _ in range(PAGES):
+        answer = await ctx.http.get("/streams/markers", params=asked)
+        videos = [video for user in data(answer) for video in user.get("videos") or ()]
+        for made in (marker for video in videos for marker in video.get("markers") or ()):
+            marked = _marked(made, "")
+            if marked.created_at >= since and marked.description == what.description:
+                return marked
+        cursor = (answer.json().get("pagination") or {}).get("cursor")
+        if not cursor:
+            return None
+        asked["after"] = cursor
+    raise sdk.Unknown("The stream has too many markers to look through.")
+
+
+def _marked(made: dict[str, Any], description: str) -> Marked:
+    """The reference calls a marker's id text and shows a number."""
     return Marked(
         id=str(made.get("id")),
         created_at=made["created_at"],
         position_seconds=made.get("position_seconds", 0),
-        description=made.get("description") or what.description,
+        description=made.get("description") or description,
     )
 
 
-def _first(found: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    if not found:
-        raise sdk.Unknown(f"Twitch accepted {what} and did not say what became of it.")
-    return found[0]
+def _since(ctx: sdk.Context) -> datetime:
+    """The first attempt, by Twitch's clock, which tells whole seconds and may be a little behind."""
+    return (ctx.tried_since or ctx.now()) - SKEW
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _game(ctx: sdk.Context, name: str) -> dict[str, Any]:
