@@ -1,7 +1,7 @@
 """Expected failures, in the words that the user reads.
 
-``AreaError`` is the root. ``InvalidInput`` (the value at ``path`` is wrong), ``NotFound``, ``Conflict`` (somebody else was first)
-and ``LimitReached`` become typed errors of the API; ``InvalidInputs`` carries several at once.
+``AreaError`` is the root. ``InvalidInput`` (the value at ``path`` is wrong), ``NotFound``, ``Conflict`` (somebody else was first),
+``AccountRequired`` and ``LimitReached`` become typed errors of the API; ``InvalidInputs`` carries several at once.
 """
 
 from collections.abc import Sequence
@@ -55,6 +55,17 @@ class Conflict(AreaError):
     def __init__(self, message: str, *, current_version: int | None = None, path: Sequence[str | int] = ()) -> None:
         super().__init__(message, code="CONFLICT", path=path)
         self.current_version = current_version
+
+
+class AccountRequired(AreaError):
+    """A connected account of ``service`` is missing at ``path``, or its owner has yet to consent to ``missing_scopes``."""
+
+    def __init__(
+        self, message: str, *, service: str, missing_scopes: Sequence[str] = (), path: Sequence[str | int] = ()
+    ) -> None:
+        super().__init__(message, code="ACCOUNT_REQUIRED", path=path)
+        self.service = service
+        self.missing_scopes = tuple(missing_scopes)
 
 
 class LimitReached(AreaError):

@@ -232,17 +232,16 @@ def make_client(
     limit: int = MAX_RESPONSE,
     timeout: httpx.Timeout = TIMEOUT,
     headers: dict[str, str] | None = None,
+    kind: type[httpx.AsyncClient] = httpx.AsyncClient,
     **options: Any,
 ) -> httpx.AsyncClient:
-    """A guarded client. With ``session`` it shares that pool and leaves it open; ``options`` are httpx's own.
+    """A guarded client. With ``session`` it shares that pool and leaves it open; ``options`` are those of its ``kind``.
 
     ``limit`` is the most bytes of one answer. Requests raise EgressRefused, ResponseTooLarge or httpx's exceptions.
     """
     transport = GuardedTransport(session or make_session(egress), limit=limit, owns_session=session is None)
     given = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **(headers or {})}
-    return httpx.AsyncClient(
-        transport=transport, timeout=timeout, headers=given, follow_redirects=False, trust_env=False, **options
-    )
+    return kind(transport=transport, timeout=timeout, headers=given, follow_redirects=False, trust_env=False, **options)
 
 
 @lru_cache(maxsize=1)

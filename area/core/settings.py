@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(
         min_length=32, description="Signs sessions and encrypts tokens; 32 characters or more. `openssl rand -hex 32`."
     )
+    old_secret_keys: Annotated[list[SecretStr], NoDecode] = Field(
+        default_factory=list,
+        description="Other keys that still open what they sealed, comma separated; see `area keys rotate`.",
+    )
     public_url: str = Field(
         "http://127.0.0.1:8000", description="The address at which the outside world reaches the API."
     )
@@ -44,6 +48,17 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="Origins whose browsers may call the API, comma separated."
+    )
+    return_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Origins to which a browser may be sent back after connecting an account, besides AREA_CORS_ORIGINS and "
+        "AREA_PUBLIC_URL; comma separated.",
+    )
+    held_days: float = Field(
+        7, gt=0, description="Days that a run waits for its account to be connected again before it fails."
+    )
+    held_runs: int = Field(
+        1000, ge=1, description="Most runs that wait for one account; beyond it the oldest of them fail."
     )
     body_limit: int = Field(1 << 20, ge=1024, description="Largest request body accepted, in bytes.")
     lease_seconds: float = Field(
@@ -84,12 +99,24 @@ class Settings(BaseSettings):
             return [ip_network(part.strip()) for part in value.split(",") if part.strip()]
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "return_origins", "old_secret_keys", mode="before")
     @classmethod
-    def _origins(cls, value: object) -> object:
+    def _listed(cls, value: object) -> object:
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("old_secret_keys")
+    @classmethod
+    def _long_enough(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if any(len(key.get_secret_value()) < 32 for key in value):
+            raise ValueError("each key has 32 characters or more")
+        return value
+
+    @property
+    def other_keys(self) -> list[str]:
+        """The keys of ``old_secret_keys``, in plain."""
+        return [key.get_secret_value() for key in self.old_secret_keys]
 
 
 def load_settings() -> Settings:

@@ -129,20 +129,59 @@ class TrustedDocument(Base):
 
 
 class ConnectedAccount(_Row):
-    """A provider account that a user has connected; ``credentials`` is sealed with a key id."""
+    """A provider account that a user has connected; ``credentials`` is sealed with a key id, for this row alone."""
 
     __tablename__ = "connected_accounts"
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     service: Mapped[str]
+    method: Mapped[str] = mapped_column(server_default="oauth2")
+    external_id: Mapped[str]
     label: Mapped[str]
+    avatar_url: Mapped[str | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     status: Mapped[str] = mapped_column(server_default="active")
     scopes: Mapped[list[Any]] = mapped_column(server_default="[]")
     credentials: Mapped[str | None] = mapped_column(deferred=True)
+    version: Mapped[int] = mapped_column(server_default="0")
+    access_expires_at: Mapped[datetime | None]
+    issued_at: Mapped[datetime | None]
+    claim: Mapped[UUID | None]
+    claim_until: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default="0")
+    last_error: Mapped[str | None]
+    check_at: Mapped[datetime | None]
+    died_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     __table_args__ = (
+        UniqueConstraint("user_id", "service", "external_id"),
         CheckConstraint("status IN ('active', 'expiring', 'needs_reconnect', 'revoked')", name="status_known"),
+        CheckConstraint("method IN ('oauth2', 'key')", name="method_known"),
+        Index("ix_connected_accounts_service_external_id", "service", "external_id"),
+        Index(
+            "ix_connected_accounts_check_at",
+            "check_at",
+            postgresql_where=text("check_at IS NOT NULL AND status IN ('active', 'expiring')"),
+        ),
     )
+
+
+class ConnectionAttempt(_Row):
+    """One way to a provider's consent page and back, good once; ``secret`` is sealed: the PKCE verifier, then the grant."""
+
+    __tablename__ = "connection_attempts"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    service: Mapped[str]
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("connected_accounts.id", ondelete="CASCADE"))
+    scopes: Mapped[list[Any]] = mapped_column(server_default="[]")
+    return_to: Mapped[str | None]
+    browser_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    code_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    secret: Mapped[str | None] = mapped_column(deferred=True)
+    status: Mapped[str] = mapped_column(server_default="open")
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    __table_args__ = (CheckConstraint("status IN ('open', 'unconfirmed', 'used')", name="status_known"),)
 
 
 class ServiceRow(Base):
@@ -296,6 +335,8 @@ class Run(Base):
             unique=True,
             postgresql_where=text("replay_of IS NULL AND NOT is_test"),
         ),
+        # Runs that wait for an account to be connected again: ``error`` says for which.
+        Index("ix_runs_held_account", text("(error ->> 'accountId')"), postgresql_where=text("status = 'held'")),
         Index(
             "ix_runs_live",
             "status",

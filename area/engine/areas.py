@@ -54,7 +54,7 @@ async def create_area(platform: Platform, user_id: UUID, draft: AreaDraft) -> Ar
     A repeated idempotency key gives the AREA that the first call made.
     Raises: InvalidInputs with every problem; LimitReached.
     """
-    checked = _check(platform, draft)
+    checked = await _check(platform, user_id, draft)
     async with platform.db.sessions() as session:
         if draft.idempotency_key:
             known = select(Area).where(Area.user_id == user_id, Area.idempotency_key == draft.idempotency_key)
@@ -89,7 +89,7 @@ async def update_area(
     platform: Platform, user_id: UUID, area_id: UUID, expected_version: int, draft: AreaDraft
 ) -> Area:
     """Save a new version and publish it. Raises: InvalidInputs, NotFound, Conflict."""
-    checked = _check(platform, draft)
+    checked = await _check(platform, user_id, draft)
     async with platform.db.sessions() as session:
         area = await _owned(session, user_id, area_id)
         if area.version != expected_version:
@@ -116,7 +116,7 @@ async def publish_area(platform: Platform, user_id: UUID, area_id: UUID, version
         ).scalar_one_or_none()
         if stored is None:
             raise NotFound(f"This AREA has no version {version}; its newest is {area.version}.", path=("version",))
-        checked = _check(platform, _draft_of(area, stored))
+        checked = await _check(platform, user_id, _draft_of(area, stored))
         await _publish(session, platform, area, checked, stored)
         await session.commit()
     return await _fresh(platform, user_id, area_id)
@@ -132,7 +132,8 @@ async def set_area_enabled(platform: Platform, user_id: UUID, area_id: UUID, ena
             stored = (
                 await session.execute(select(AreaVersion).where(AreaVersion.id == area.published_version_id))
             ).scalar_one()
-            await _publish(session, platform, area, _check(platform, _draft_of(area, stored)), stored)
+            checked = await _check(platform, user_id, _draft_of(area, stored))
+            await _publish(session, platform, area, checked, stored)
         else:
             await hooks.release(session, area.hook_id)
         await session.commit()
@@ -160,7 +161,7 @@ async def duplicate_area(platform: Platform, user_id: UUID, area_id: UUID, name:
     return await create_area(platform, user_id, draft)
 
 
-def _check(platform: Platform, draft: AreaDraft) -> Checked:
+async def _check(platform: Platform, user_id: UUID, draft: AreaDraft) -> Checked:
     problems: list[AreaError] = []
     if not draft.name.strip():
         problems.append(InvalidInput("An AREA needs a name.", path=("name",)))
@@ -169,8 +170,10 @@ def _check(platform: Platform, draft: AreaDraft) -> Checked:
     if draft.mode not in ("sequential", "parallel"):
         problems.append(InvalidInput("The mode is sequential or parallel.", path=("mode",)))
     checked = check_draft(platform.registry, draft, platform.settings.max_reactions, problems)
+    account = await platform.accounts.needs.check(user_id, draft, problems)
     if problems or checked is None:
         raise InvalidInputs(problems)
+    checked.account = account
     return checked
 
 
@@ -229,7 +232,7 @@ async def _publish(
     session.add(version)
     await session.flush()
     before = area.hook_id
-    area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer)
+    area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer, checked.account)
     area.published_version, area.published_version_id, area.updated_at = version.version, version.id, now()
     if before != area.hook_id or not area.is_enabled:
         await hooks.release(session, before)

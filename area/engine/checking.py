@@ -51,6 +51,8 @@ class Checked:
     action: sdk.Action
     where: sdk.Inputs
     keys: list[str]
+    account: sdk.Account | None = None
+    """The account that the action acts for."""
 
 
 def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems: list[AreaError]) -> Checked | None:

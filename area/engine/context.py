@@ -1,45 +1,116 @@
-"""What the platform gives a node for one call: an HTTP client, a log, a clock, a stable key."""
+"""What the platform gives a node for one call: HTTP clients, an account, a log, a clock, a stable key."""
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import httpx
 
 from area.core.clock import now
-from area.core.http import Egress, make_client, make_session
+from area.core.http import Egress, ResponseTooLarge, make_client, make_session
 from area.core.settings import service_settings
 from area.nodes import sdk
 
 Log = Callable[[str, str, dict[str, Any]], None]
 
 
+class Gate(Protocol):
+    """Counts the calls of one account, and stops those that its provider would refuse."""
+
+    async def admit(self, request: httpx.Request) -> None:
+        """Raise sdk.Throttled when the call is better not made."""
+
+    async def learn(self, response: httpx.Response) -> None:
+        """Take in what an answer says of the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who a call acts for, and how its requests are authorised."""
+
+    account: sdk.Account | None = None
+    credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    grant: sdk.Grant | None = None
+    auth: httpx.Auth | None = None
+    base_url: str | None = None
+    gate: Gate | None = None
+    is_trial: bool = False
+    """Whether a 401 is the answer that is looked for: it means Reconnect. Else the authorisation has dealt with it."""
+
+
+NOBODY = Access()
+
+
+class NodeClient(httpx.AsyncClient):
+    """Asks the gate before each call, and maps the last answer to the SDK's errors, after any new authorisation."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate | None,
+        mapped: Callable[[httpx.Response], Awaitable[None]] | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._gate = gate
+        self._mapped = mapped
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+        """Send one request, and those that its authorisation adds. Raises: sdk.NodeError, httpx's errors."""
+        if self._gate:
+            await self._gate.admit(request)
+        response = await super().send(request, stream=True, **options)
+        try:
+            if response.status_code >= 400:
+                with suppress(ResponseTooLarge, httpx.TransportError):
+                    await response.aread()
+            if self._gate:
+                await self._gate.learn(response)
+            if self._mapped:
+                await self._mapped(response)
+            if not stream:
+                await response.aread()
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
+
+
 class Clients:
-    """One HTTP client a service and process: connections are kept, addresses guarded, answers mapped to errors."""
+    """HTTP clients over the process's one pool: connections are kept, addresses guarded, answers mapped to errors."""
 
     def __init__(self, egress: Egress) -> None:
         self.egress = egress
+        self.app_access: Callable[[sdk.Service], Access] = lambda _: NOBODY
+        """How requests of a service's app itself are authorised."""
         self._session: aiohttp.ClientSession | None = None
-        self._made: dict[str, httpx.AsyncClient] = {}
+        self._plain: dict[str, httpx.AsyncClient] = {}
+        self._bare: httpx.AsyncClient | None = None
         self._settings: dict[str, dict[str, str]] = {}
 
-    def of(self, service: sdk.Service) -> httpx.AsyncClient:
-        """The client of a service."""
-        client = self._made.get(service.key)
+    def of(self, service: sdk.Service, access: Access = NOBODY) -> httpx.AsyncClient:
+        """A client of a service, authorised by ``access``."""
+        if access is not NOBODY:
+            return self._make(service, access)
+        client = self._plain.get(service.key)
         if client is None:
-            self._session = self._session or make_session(self.egress)
-            client = make_client(self.egress, session=self._session)
-            base = self.settings(service.key).get("base_url", service.base_url)
-            if base:
-                client.base_url = httpx.URL(base)
-            if service.raise_for_status:
-                client.event_hooks = {"response": [sdk.response_hook(authorised=False, judge=service.judge)]}
-            client.headers.update(service.headers)
-            self._made[service.key] = client
+            client = self._plain[service.key] = self._make(service, access)
         return client
+
+    def as_app(self, service: sdk.Service) -> httpx.AsyncClient:
+        """A client of a service, authorised as the app itself."""
+        return self.of(service, self.app_access(service))
+
+    def bare(self) -> httpx.AsyncClient:
+        """A guarded client that maps nothing and belongs to no service."""
+        if self._bare is None:
+            self._bare = make_client(self.egress, session=self._pool())
+        return self._bare
 
     def settings(self, key: str) -> dict[str, str]:
         """What the environment sets for a service, read once."""
@@ -49,16 +120,43 @@ class Clients:
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self._made.values():
-            await client.aclose()
         if self._session:
             await self._session.close()
+
+    def _pool(self) -> aiohttp.ClientSession:
+        self._session = self._session or make_session(self.egress)
+        return self._session
+
+    def _make(self, service: sdk.Service, access: Access) -> httpx.AsyncClient:
+        base = access.base_url or self.settings(service.key).get("base_url", service.base_url)
+        hook = sdk.response_hook(authorised=access.is_trial, judge=service.judge)
+        return make_client(
+            self.egress,
+            session=self._pool(),
+            kind=NodeClient,
+            headers=dict(service.headers),
+            gate=access.gate,
+            mapped=hook if service.raise_for_status else None,
+            auth=access.auth,
+            base_url=base or "",
+        )
 
 
 class NodeContext:
     """The `sdk.Context` of one call."""
 
-    __slots__ = ("_clients", "_clock", "_log", "_service", "cursor", "idempotency_key", "resumed", "tried_since")
+    __slots__ = (
+        "_access",
+        "_clients",
+        "_clock",
+        "_http",
+        "_log",
+        "_service",
+        "cursor",
+        "idempotency_key",
+        "resumed",
+        "tried_since",
+    )
 
     def __init__(
         self,
@@ -66,6 +164,7 @@ class NodeContext:
         service: sdk.Service,
         write: Log,
         *,
+        access: Access = NOBODY,
         idempotency_key: str = "",
         cursor: Any = None,
         resumed: bool = False,
@@ -73,7 +172,9 @@ class NodeContext:
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._clients = clients
+        self._access = access
         self._clock = clock
+        self._http: httpx.AsyncClient | None = None
         self._service = service
         self._log = write
         self.idempotency_key = idempotency_key
@@ -83,13 +184,15 @@ class NodeContext:
 
     @property
     def http(self) -> httpx.AsyncClient:
-        """The service's client."""
-        return self._clients.of(self._service)
+        """The service's client, authorised by the account where there is one."""
+        if self._http is None:
+            self._http = self._clients.of(self._service, self._access)
+        return self._http
 
     @property
     def app_http(self) -> httpx.AsyncClient:
         """The service's client, authorised as the app."""
-        return self._clients.of(self._service)
+        return self._clients.as_app(self._service)
 
     @property
     def client_http(self) -> httpx.AsyncClient:
@@ -99,22 +202,26 @@ class NodeContext:
     @property
     def account(self) -> sdk.Account:
         """The connected account."""
-        raise sdk.Rejected(f"{self._service.name} needs a connected account, and this step has none. Choose one.")
+        if self._access.account is None:
+            raise sdk.Rejected(f"{self._service.name} needs a connected account, and this step has none. Choose one.")
+        return self._access.account
 
     @property
     def has_account(self) -> bool:
         """Whether there is an account."""
-        return False
+        return self._access.account is not None
 
     @property
     def credentials(self) -> Mapping[str, Any]:
         """What the user typed in."""
-        return {}
+        return self._access.credentials
 
     @property
     def grant(self) -> sdk.Grant:
         """What was granted just now."""
-        raise sdk.Rejected("Nothing was granted just now.")
+        if self._access.grant is None:
+            raise sdk.Rejected("Nothing was granted just now.")
+        return self._access.grant
 
     @property
     def settings(self) -> Mapping[str, str]:

@@ -85,7 +85,7 @@ class Endpoints:
         events, runs = await self._fire(service, topics, delivery) if topics else (0, 0)
         for item in routed:
             if isinstance(item, sdk.AccountGone):
-                await self._platform.account_gone(service.key, item.external_id, f"{service.name} says so")
+                await self._platform.accounts.gone(service.key, item.external_id, f"{service.name} says so")
             elif isinstance(item, sdk.SubscriptionGone):
                 found = await self._hooks([f"{service.key}:{item.topic}"])
                 await hooks.ended(self._platform.db.pool, [row["id"] for row in found], item.reason)

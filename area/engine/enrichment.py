@@ -1,7 +1,8 @@
 """What a provider's delivery lacks is asked for once an event, before its first run begins, and kept with the event."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,8 @@ from area.nodes import sdk
 
 logger = log.get(__name__)
 
-Contexts = Callable[..., Awaitable[sdk.Context]]
-"""``(service, account_id, key=...)`` gives the context of a call that belongs to no run."""
+Contexts = Callable[..., AbstractAsyncContextManager[sdk.Context]]
+"""``async with using(service, account_id, key=...)`` gives the context of a call that belongs to no run."""
 
 SECONDS = 10.0
 """Longest that a run waits for it."""
@@ -29,9 +30,9 @@ ACCOUNT = "SELECT account_id FROM hooks WHERE id = $1"
 class Enrichment:
     """Asks each event's question once in this process at a time."""
 
-    def __init__(self, pool: asyncpg.Pool, contexts: Contexts) -> None:
+    def __init__(self, pool: asyncpg.Pool, using: Contexts) -> None:
         self._pool = pool
-        self._contexts = contexts
+        self._using = using
         self._asking: dict[UUID, asyncio.Task[Any]] = {}
 
     async def of(self, event_id: UUID, action: sdk.Action) -> Any:
@@ -48,13 +49,12 @@ class Enrichment:
         if row is None or row["enriched_at"] is not None or action.enricher is None:
             return row["payload"] if row else {}
         account_id = await self._pool.fetchval(ACCOUNT, row["hook_id"])
-        context = await self._contexts(action.service, account_id, key=str(event_id))
         try:
             event = action.outputs.model_validate(row["payload"])
         except ValidationError:
             # Accepted by an earlier release in another shape: it is run as it is.
             return row["payload"]
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(SECONDS), self._using(action.service, account_id, key=str(event_id)) as context:
             fuller = await action.enricher(context, event)
         kept = await self._pool.fetchval(KEEP, event_id, dump(fuller.model_dump(mode="json")))
         if kept is None:

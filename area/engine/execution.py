@@ -34,7 +34,7 @@ class Execution:
         self.now: Callable[[], datetime] = Carried(claim["moment"]).now
         self.first: bool = claim["fence"] == 1
         self._replays_from: str | None = claim["replay_from"]
-        self.was_waiting: bool = claim["was"] == "waiting"
+        self.was_running: bool = claim["was"] == "running"
         self.cancelled: bool = claim["cancel_requested"]
         self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
         self.received_at: datetime = claim["received_at"]
@@ -42,6 +42,8 @@ class Execution:
         self.is_raw: bool = claim["event_id"] is not None and claim["is_raw"]
         self.stopped: str | None = None
         self.failure: dict[str, Any] | None = None
+        self.held_for: dict[str, Any] | None = None
+        """Why the run has to be held: the account that must be connected again."""
         self.states: dict[int, StepState] = {}
         self.outputs: dict[str, Any] = {}
         self._runs = runs
@@ -129,7 +131,7 @@ class Execution:
                 status,
                 self._seq,
                 due_at,
-                self.failure if status == "failed" else None,
+                {"failed": self.failure, "held": self.held_for}.get(status),
                 [state.row(self.id) for state in steps.values()],
                 events,
             )

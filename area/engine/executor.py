@@ -13,7 +13,7 @@ from structlog.contextvars import bind_contextvars
 from area.core import log, metrics
 from area.core.settings import Settings
 from area.core.tracing import now_ns, span_id, tracing
-from area.engine.context import Clients
+from area.engine.connections.accounts import Accounts
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
 from area.engine.execution import FINAL, Execution
@@ -37,7 +37,7 @@ class Executor:
         self,
         runs: Runs,
         plans: Plans,
-        clients: Clients,
+        accounts: Accounts,
         doorbell: Doorbell,
         settings: Settings,
         enrichment: Enrichment,
@@ -45,7 +45,7 @@ class Executor:
         self._runs = runs
         self._enrichment = enrichment
         self._plans = plans
-        self._steps = Steps(clients)
+        self._steps = Steps(accounts)
         self._doorbell = doorbell
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.worker_concurrency)
@@ -111,7 +111,7 @@ class Executor:
         if run.first:
             run.tell("run_started", f"Running {plan.area_name}")
         else:
-            run.tell("run_resumed", "Going on" if run.was_waiting else "Taken over from a worker that went away")
+            run.tell("run_resumed", "Taken over from a worker that went away" if run.was_running else "Going on")
         if run.is_raw and plan.enricher is not None:
             await self._enrich(run, plan.enricher)
         await self._advance(run, plan)
@@ -130,7 +130,7 @@ class Executor:
 
     async def _advance(self, run: Execution, plan: Plan) -> None:
         """Execute steps until none is ready, or the run is to end."""
-        while not (run.cancelled or run.stopped or run.failure or self.stopping):
+        while not (run.cancelled or run.stopped or run.failure or run.held_for or self.stopping):
             ready = run.ready(plan)
             if not ready:
                 return
@@ -162,6 +162,9 @@ class Executor:
             self._skip_rest(run, plan)
             run.tell("run_failed", run.failure["message"], level="error", data={"error": run.failure})
             await run.commit("failed")
+        elif run.held_for and not run.stopped:
+            run.tell("run_held", run.held_for["message"], level="warning", data={"error": run.held_for})
+            await run.commit("held")
         elif run.stopped or all(state.status in FINAL for state in states):
             self._skip_rest(run, plan)
             run.tell("run_succeeded", f"Finished: {run.stopped}" if run.stopped else "Finished")

@@ -32,6 +32,7 @@ class PlanStep:
     position: int
     key: str
     reaction: sdk.Reaction
+    account_id: UUID | None
     config: dict[str, Any]
     render: Render | None
     conditions: dict[Path, Callable[[Scope], bool]]
@@ -106,6 +107,7 @@ def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: s
         position=index,
         key=stored["key"],
         reaction=reaction,
+        account_id=UUID(stored["accountId"]) if stored.get("accountId") else None,
         config=config,
         render=render,
         conditions={path: compile_condition(expression, path) for path, expression in asked.items()},

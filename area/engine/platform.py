@@ -1,5 +1,6 @@
 """Everything a process needs, opened once and closed once."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from area.core.http import Egress
 from area.core.settings import Settings
 from area.db.session import Database, open_database
 from area.engine.broadcast import SupervisedRedis, Wakeups
-from area.engine.context import Clients, NodeContext
+from area.engine.connections.accounts import Accounts
+from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
 from area.engine.executor import Executor
@@ -38,6 +40,7 @@ class Platform:
     registry: Registry
     sealer: Sealer
     clients: Clients
+    accounts: Accounts
     doorbell: Doorbell
     wakeups: Wakeups
     feed: Feed
@@ -47,19 +50,19 @@ class Platform:
 
     def executor(self) -> Executor:
         """A new executor of runs: one for a worker process."""
-        enrichment = Enrichment(self.db.pool, self.context)
-        return Executor(self.runs, self.plans, self.clients, self.doorbell, self.settings, enrichment)
+        enrichment = Enrichment(self.db.pool, self.using)
+        return Executor(self.runs, self.plans, self.accounts, self.doorbell, self.settings, enrichment)
 
-    async def context(self, service: sdk.Service, account_id: UUID | None, *, key: str) -> NodeContext:
+    def using(
+        self, service: sdk.Service, account_id: UUID | None, *, key: str
+    ) -> AbstractAsyncContextManager[sdk.Context]:
         """A context for a call that belongs to no run; its log goes nowhere."""
-        return NodeContext(self.clients, service, lambda *_: None, idempotency_key=key)
-
-    async def account_gone(self, service: str, external_id: str, reason: str) -> None:
-        """A provider says that an account's consent is gone."""
+        return self.accounts.using(service, lambda *_: None, account_id=account_id, idempotency_key=key)
 
     async def close(self) -> None:
         """Let go of everything, in the opposite order."""
         await self.doorbell.settle()
+        await self.accounts.vault.settle()
         await self.wakeups.stop()
         await self.clients.close()
         await self.redis.aclose()
@@ -73,14 +76,18 @@ def open_redis(url: str) -> Redis:
     )
 
 
-async def open_platform(settings: Settings) -> Platform:
-    """Open the pools and start listening. Raises: OSError or asyncpg.PostgresError when Postgres is out of reach."""
+async def open_platform(settings: Settings, known: Registry | None = None) -> Platform:
+    """Open the pools and start listening. ``known`` are the services, by default all that are installed.
+
+    Raises: OSError or asyncpg.PostgresError when Postgres is out of reach.
+    """
     db = await open_database(settings)
     redis = open_redis(settings.redis_url.get_secret_value())
-    known = registry.load()
+    known = known or registry.load()
     broadcast = Broadcast(backend=SupervisedRedis(redis))
-    sealer = Sealer(settings.secret_key.get_secret_value())
+    sealer = Sealer(settings.secret_key.get_secret_value(), settings.other_keys)
     doorbell = Doorbell(redis, broadcast)
+    clients = Clients(Egress(settings.egress_allow))
     wakeups = Wakeups(broadcast)
     await wakeups.start()
     return Platform(
@@ -89,7 +96,8 @@ async def open_platform(settings: Settings) -> Platform:
         redis=redis,
         registry=known,
         sealer=sealer,
-        clients=Clients(Egress(settings.egress_allow)),
+        clients=clients,
+        accounts=Accounts(settings, db.pool, redis, sealer, clients, known, doorbell),
         doorbell=doorbell,
         wakeups=wakeups,
         feed=Feed(db, wakeups),

@@ -17,7 +17,6 @@ from area.core import log, metrics
 from area.core.clock import Carried
 from area.db.session import AWAY, Connection
 from area.engine import statements, subscriptions
-from area.engine.context import NodeContext
 from area.engine.intake import Incoming, accept, payload_hash
 from area.engine.outcomes import finished_runs
 from area.engine.platform import Platform
@@ -113,15 +112,15 @@ async def _poll(
     first = stored is None
     known: list[str] = [] if first else stored["seen"]
     lines: list[str] = []
-    context = NodeContext(
-        platform.clients,
+    using = platform.accounts.using(
         action.service,
         lambda message, _level, _attributes: lines.append(message),
+        account_id=hook["account_id"],
         idempotency_key=str(hook["id"]),
         cursor=None if first else stored["node"],
         clock=clock.now,
     )
-    async with asyncio.timeout(POLL_TIMEOUT):
+    async with asyncio.timeout(POLL_TIMEOUT), using as context:
         answer = await action.fn(context, where)
     items, cursor = (answer.items, answer.cursor) if isinstance(answer, sdk.Page) else (answer, None)
     seen = dict.fromkeys(known)

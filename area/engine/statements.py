@@ -70,7 +70,7 @@ WITH given AS (
     AS t(id, fence, status, last_seq, due_at, error)
 ), ok AS (
   -- A cancel that was accepted while the run went to rest must not rest with it: queued, it is claimed and cancelled.
-  UPDATE runs SET status = CASE WHEN given.status = 'waiting' AND runs.cancel_requested THEN 'queued' ELSE given.status END,
+  UPDATE runs SET status = CASE WHEN given.status IN ('waiting', 'held') AND runs.cancel_requested THEN 'queued' ELSE given.status END,
     last_seq = given.last_seq, due_at = CASE WHEN NOT runs.cancel_requested THEN given.due_at END,
     error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $7::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END

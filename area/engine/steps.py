@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
@@ -15,7 +16,9 @@ from area.core import log, metrics
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.core.tracing import now_ns, span_id, tracing
-from area.engine.context import Clients, NodeContext
+from area.engine.connections import held
+from area.engine.connections.accounts import Accounts
+from area.engine.context import Log
 from area.engine.execution import Execution, cut_json
 from area.engine.plan import PlanStep
 from area.engine.runs import StepState
@@ -44,8 +47,8 @@ def _error(code: str, message: str) -> dict[str, Any]:
 class Steps:
     """Executes single steps."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
 
     async def execute(self, run: Execution, step: PlanStep) -> None:
         """Bring a step to its end, to waiting, or to unknown. Raises: Fenced."""
@@ -127,36 +130,46 @@ class Steps:
         def write(message: str, level: str, attributes: dict[str, Any]) -> None:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
 
-        context = NodeContext(
-            self._clients,
-            step.reaction.service,
-            write,
-            idempotency_key=str(uuid5(run.id, step.key)),
-            resumed=resumed,
-            tried_since=tried_since,
-            clock=run.now,
-        )
-        async with asyncio.timeout(step.timeout):
+        using = self._using(run, step, write, resumed=resumed, tried_since=tried_since)
+        async with asyncio.timeout(step.timeout), using as context:
             answer = await step.reaction.fn(context, inputs)
         if not isinstance(answer, step.reaction.outputs):
             answer = step.reaction.outputs.model_validate(answer)
         output = answer.model_dump(mode="json")
         return cut_json(output, OUTPUT_LIMIT)
 
+    def _using(
+        self,
+        run: Execution,
+        step: PlanStep,
+        write: Log,
+        *,
+        resumed: bool = False,
+        tried_since: datetime | None = None,
+    ) -> AbstractAsyncContextManager[sdk.Context]:
+        return self._accounts.using(
+            step.reaction.service,
+            write,
+            account_id=step.account_id,
+            user_id=run.user_id,
+            idempotency_key=str(uuid5(run.id, step.key)),
+            resumed=resumed,
+            tried_since=tried_since,
+            clock=run.now,
+        )
+
     async def _reconciled(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
         if step.reaction.reconciler is None:
             return False
-        context = NodeContext(
-            self._clients,
-            step.reaction.service,
-            lambda *_: None,
-            idempotency_key=str(uuid5(run.id, step.key)),
-            tried_since=state.started_at,
-            clock=run.now,
-        )
+        using = self._using(run, step, lambda *_: None, tried_since=state.started_at)
         try:
-            async with asyncio.timeout(step.timeout):
+            async with asyncio.timeout(step.timeout), using as context:
                 answer = await step.reaction.reconciler(context, inputs)
+        except sdk.Reconnect as error:
+            # Nobody can be asked before the account is connected again; then it is.
+            run.held_for = self._reason(run, step, error.message)
+            run.tell("log", f"{error.message} The run is held until then.", level="warning", step=step.key)
+            return True
         except Exception:
             logger.warning("steps.reconcile_failed", run=str(run.id), step=step.key, exc_info=True)
             return False
@@ -185,6 +198,8 @@ class Steps:
                 self._retry(run, step, state, _error(error.code, error.message))
             case sdk.Unknown():
                 self._unknown(run, state, error.message)
+            case sdk.Reconnect() if step.account_id is not None:
+                self._hold(run, step, state, error.message)
             case sdk.NodeError():
                 self._fail(run, step, state, _error(error.code, error.message))
             case EgressRefused():
@@ -212,6 +227,19 @@ class Steps:
                 reference = str(new_id())
                 logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
                 self._fail(run, step, state, _error("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
+
+    def _hold(self, run: Execution, step: PlanStep, state: StepState, message: str) -> None:
+        """Nothing was done, and nothing can be until the account is connected again: the attempt is given back."""
+        state.attempt -= 1
+        state.effect = "none"
+        run.held_for = self._reason(run, step, message)
+        state.status, state.due_at, state.error = "waiting", None, _error(held.CODE, message)
+        run.changed(state)
+        run.tell("step_waiting", f"{message} The run is held until then.", level="warning", step=state.key)
+
+    def _reason(self, run: Execution, step: PlanStep, message: str) -> dict[str, Any]:
+        account = {"accountId": str(step.account_id), "heldAt": run.now().isoformat()}
+        return {**_error(held.CODE, message), "step": step.key, **account}
 
     def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
         too_old = state.started_at is not None and run.now() - state.started_at > MAX_AGE

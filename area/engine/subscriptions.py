@@ -52,8 +52,8 @@ async def tend(platform: Platform, hook: asyncpg.Record, action: sdk.Action, whe
     if action.subscriber is None:
         await platform.db.pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
         return
-    context = await platform.context(action.service, hook["account_id"], key=str(hook["id"]))
-    async with asyncio.timeout(CALL_SECONDS):
+    using = platform.using(action.service, hook["account_id"], key=str(hook["id"]))
+    async with asyncio.timeout(CALL_SECONDS), using as context:
         if hook["status"] == "unused":
             await _remove(platform, hook, action, where, context)
         elif await _is_there(hook, action, where, context, clock):

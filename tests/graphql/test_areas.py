@@ -174,7 +174,7 @@ async def test_the_catalogue(anonymous: Client) -> None:
 
 async def test_an_account_of_somebody_else_cannot_be_used(ada: Client, eve: Client, platform: Platform) -> None:
     account = new_id()
-    insert = "INSERT INTO connected_accounts (id, user_id, service, label) VALUES ($1, $2, 'github', 'eve')"
+    insert = "INSERT INTO connected_accounts (id, user_id, service, label, external_id) VALUES ($1, $2, 'github', 'eve', 'e1')"
     await platform.db.pool.execute(insert, account, eve.user_id)
     action = {"action": "webhook.received", "accountId": to_global("ConnectedAccount", account)}
     made = (await ada.data(CREATE, input=LOG_AREA | {"action": action}))["createArea"]

@@ -30,6 +30,7 @@ from area.nodes.sdk.errors import (
     Unavailable,
     Unknown,
 )
+from area.nodes.sdk.limits import Limits, read_limits, retry_after, throttled
 from area.nodes.sdk.models import (
     Choice,
     Choices,
@@ -44,7 +45,7 @@ from area.nodes.sdk.models import (
     marked,
     sample_of,
 )
-from area.nodes.sdk.responses import map_response, map_transport_error, response_hook, retry_after
+from area.nodes.sdk.responses import map_response, map_transport_error, response_hook
 from area.nodes.sdk.service import Service
 from area.nodes.sdk.signatures import AnyOf, Ed25519, Hmac, SharedToken, StandardWebhook, StripeSignature
 from area.nodes.sdk.webhooks import (
@@ -88,6 +89,7 @@ __all__ = [
     "Inputs",
     "InvalidInput",
     "Key",
+    "Limits",
     "NoTemplate",
     "NodeError",
     "OAuth2",
@@ -120,8 +122,10 @@ __all__ = [
     "map_transport_error",
     "marked",
     "read_grant",
+    "read_limits",
     "read_scopes",
     "response_hook",
     "retry_after",
     "sample_of",
+    "throttled",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -79,15 +80,23 @@ def read_grant(body: Any) -> Grant:
     if body.get("ok") is False or body.get("error") or not isinstance(token, str) or not token:
         error = str(body.get("error") or "invalid_response")
         raise GrantRefused(error, str(body.get("error_description") or body.get("message") or ""))
-    expires = body.get("expires_in")
     known = {"access_token", "refresh_token", "expires_in", "scope", "token_type", "id_token"}
     return Grant(
         access_token=token,
         refresh_token=body.get("refresh_token") or None,
-        expires_in=float(expires) if isinstance(expires, int | float) and expires > 0 else None,
+        expires_in=_seconds(body.get("expires_in")),
         scopes=read_scopes(body.get("scope")),
         extra={name: value for name, value in body.items() if name not in known},
     )
+
+
+def _seconds(given: Any) -> float | None:
+    """A life in seconds, also where a form-encoded answer has it as text; None when it does not end."""
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def read_scopes(given: Any) -> frozenset[str] | None:
@@ -118,6 +127,8 @@ class OAuth2:
     scope_separator: str = " "
     pkce: bool = False
     """Whether the provider takes a S256 code challenge (RFC 7636)."""
+    implies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Scopes that hold others, which the provider then does not list: ``{"repo": ("public_repo",)}``."""
     client_auth: Literal["post", "basic"] = "post"
     parameters: Mapping[str, str] = field(default_factory=dict)
     """More parameters of the authorise address, such as ``access_type=offline``."""
@@ -129,6 +140,16 @@ class OAuth2:
     authorise: Authorise = bearer
     revoke: Callable[[Context, Grant], Awaitable[None]] | None = None
     """How to give a grant back where that is not RFC 7009 at ``revoke_url``; the request goes by ``ctx.client_http``."""
+
+    def covered(self, scopes: Iterable[str]) -> frozenset[str]:
+        """These scopes and all that they hold."""
+        found, waiting = set[str](), list(scopes)
+        while waiting:
+            scope = waiting.pop()
+            if scope not in found:
+                found.add(scope)
+                waiting.extend(self.implies.get(scope, ()))
+        return frozenset(found)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.nodes.sdk.errors import NodeError, Reconnect, Rejected, Throttled, Unavailable, Unknown
+from area.nodes.sdk.limits import throttled
 
 SNIPPET = 300
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -16,7 +15,7 @@ REFUSED = (EgressRefused, ResponseTooLarge, httpx.UnsupportedProtocol, httpx.Inv
 
 
 def map_response(response: httpx.Response, *, authorised: bool = False) -> None:
-    """Raise what a failing status means; a body that was read is quoted.
+    """Raise what a failing answer means; a body that was read is quoted.
 
     ``authorised`` says that the request carried an account's consent, so that a 401 means Reconnect.
     """
@@ -24,8 +23,9 @@ def map_response(response: httpx.Response, *, authorised: bool = False) -> None:
     if status < 400:
         return
     said = f"{response.request.url.host} answered {status} {response.reason_phrase}".rstrip() + _snippet(response)
-    if status == 429:
-        raise Throttled(said, retry_after=retry_after(response))
+    wait = throttled(response)
+    if wait is not None:
+        raise Throttled(said, retry_after=wait)
     if status == 408 or status >= 500:
         raise Unavailable(said)
     if status == 401 and authorised:
@@ -62,22 +62,6 @@ def map_transport_error(error: Exception) -> NodeError:
     if isinstance(error, NEVER_SENT):
         return Unavailable(f"Could not connect: {reason}")
     return Unknown(f"No complete answer came back, so the call may have happened: {reason}")
-
-
-MAX_WAIT = 86_400.0
-"""Longest wait, in seconds, that a provider is believed: a wrong header must not stop anything for years."""
-
-
-def retry_after(response: httpx.Response, default: float = 30.0) -> float:
-    """Seconds to wait by the Retry-After header, which holds seconds or an HTTP date (RFC 9110, 10.2.3)."""
-    given = response.headers.get("retry-after", "").strip()
-    if given.isascii() and given.isdigit():
-        return min(float(given[:9]), MAX_WAIT)
-    try:
-        wait = (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return default
-    return min(max(wait, 0.0), MAX_WAIT)
 
 
 def _snippet(response: httpx.Response) -> str:
