@@ -211,7 +211,7 @@ async def test_a_scope_that_was_not_given_is_told(contract: Contracts) -> None:
         less = world.twitch.auth.issue(world.ada, "bits:read")["access_token"]
         world.ctx.http = await world.client(less)
         node = service.reactions["twitch.create_clip"]
-        with pytest.raises(sdk.Reconnect, match="Missing scope: clips:edit"):
+        with pytest.raises(sdk.Rejected, match="Missing scope: clips:edit"):
             await node.fn(world.ctx, node.inputs())
         contract("twitch").audit(world.twitch)
 

@@ -187,10 +187,11 @@ async def test_refusals_say_what_to_do(
         await react(ctx, names.get(call, "create_marker"), **inputs)
 
 
-async def test_a_missing_scope_means_reconnect(context: MakeContext) -> None:
+async def test_a_missing_scope_is_told_and_leaves_the_account_alone(context: MakeContext) -> None:
     ctx, _ = wired(context, {"POST /clips": refusal(401, "Missing scope: clips:edit")})
-    with pytest.raises(sdk.Reconnect, match="Missing scope: clips:edit"):
+    with pytest.raises(sdk.Rejected, match="Missing scope: clips:edit") as caught:
         await react(ctx, "create_clip")
+    assert caught.value.code == "MISSING_SCOPE"
 
 
 # Whose channel

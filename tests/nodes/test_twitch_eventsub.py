@@ -326,9 +326,9 @@ async def test_an_address_that_twitch_will_not_take_is_told_before_it_is_asked(c
     assert (await subscribe(ctx, sdk.Hook("h1", url, SECRET))).remote_id == "s1"
 
 
-async def test_a_consent_that_is_gone_means_reconnect(context: MakeContext) -> None:
+async def test_a_consent_that_is_lacking_is_told(context: MakeContext) -> None:
     ctx, _ = wired(context, {"POST /eventsub/subscriptions": refusal(403, "subscription missing proper authorization")})
-    with pytest.raises(sdk.Reconnect, match=r"Connect the account again\..*missing proper authorization"):
+    with pytest.raises(sdk.Rejected, match=r"connect it again, and allow them\..*missing proper authorization"):
         await subscribe(ctx)
 
 

@@ -195,7 +195,7 @@ def _reachable(ctx: sdk.Context, url: str) -> None:
 async def _create(
     ctx: sdk.Context, kind: str, version: str, condition: Mapping[str, str], hook: sdk.Hook
 ) -> Mapping[str, Any]:
-    """A new subscription, or the one that is there already. Raises: Rejected, Reconnect."""
+    """A new subscription, or the one that is there already. Raises: Rejected."""
     try:
         made = await _post(ctx, kind, version, condition, hook)
     except Exists:

@@ -71,8 +71,8 @@ MEANINGS: dict[tuple[str, str, int], tuple[type[sdk.NodeError], str]] = {
         "Only channels of Twitch affiliates and partners have rewards for channel points.",
     ),
     ("POST", "/eventsub/subscriptions", 403): (
-        sdk.Reconnect,
-        "Twitch no longer has the account's consent for these events. Connect the account again.",
+        sdk.Rejected,
+        "Twitch does not have the account's consent for these events: connect it again, and allow them.",
     ),
     ("POST", "/eventsub/subscriptions", 409): (Exists, "The subscription exists already."),
     ("DELETE", "/eventsub/subscriptions", 404): (Gone, "The subscription is gone already."),
@@ -84,9 +84,9 @@ def judge(response: httpx.Response) -> None:
     """Raise what a failing answer means at Twitch; other 401s are left to whoever can refresh the token."""
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED and "scope" in words(response).lower():
-        raise sdk.Reconnect(
-            f"The account has not allowed what this needs. Connect it again, and allow it. Twitch says: {words(response)}"
-        )
+        # The account is good for everything else.
+        told = f"The account has not allowed this: connect it again, and allow it. Twitch says: {words(response)}"
+        raise sdk.Rejected(told, code="MISSING_SCOPE")
     if status == httpx.codes.TOO_MANY_REQUESTS:
         raise _patience(response)
     if response.is_redirect:
