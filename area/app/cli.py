@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from area.app import dev as development
@@ -23,6 +24,7 @@ from area.core.settings import Settings, SettingsError, load_settings
 from area.core.tracing import tracing
 from area.db.migrate import upgrade
 from area.graphql.sdl import sdl
+from area.nodes import quality
 from area.nodes.registry import load
 from area.workers.scheduler import run_scheduler
 from area.workers.worker import run_worker
@@ -102,14 +104,35 @@ def schema(
 
 
 @cli.command()
-def services() -> None:
+def services(
+    graded: Annotated[
+        bool, typer.Option("--quality", help="Show each one's grade, and what its next grade lacks.")
+    ] = False,
+) -> None:
     """List every service with its actions and reactions."""
+    if graded:
+        return _grades()
     table = Table("Service", "Component", "What it does")
     for service in load().services.values():
         for kind, components in (("action", service.actions), ("reaction", service.reactions)):
             for component in components.values():
                 table.add_row(service.name, f"{component.key} [dim]{kind}[/dim]", component.name)
     out.print(table)
+    return None
+
+
+def _grades() -> None:
+    root = quality.checkout()
+    table = Table("Service", "Grade", "What the next grade lacks")
+    for service in load().services.values():
+        evidence = quality.evidence(service, root) if root else quality.Evidence()
+        report = quality.report(service, evidence)
+        lacking = [told for found in report.lacking().values() for told in found]
+        more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        table.add_row(service.key, report.grade.name.lower(), escape("\n".join(lacking[:5]) + more))
+    out.print(table)
+    if root is None:
+        out.print("Without the repository's tests at hand, services get no grade for them.")
 
 
 @cli.command()

@@ -10,12 +10,6 @@ from pydantic import Field
 from area.nodes import sdk
 
 
-class Board(sdk.Inputs):
-    """Which board."""
-
-    board: str = Field(title="Board", description="Its id.", examples=["b1"])
-
-
 class Note(sdk.Outputs):
     """A note."""
 
@@ -29,19 +23,31 @@ class Notes(sdk.Outputs):
     data: list[Note] = Field(title="Notes", description="Newest first.", examples=[[]])
 
 
-def make(*, judge: Any = None, reply: Any = None, list_: Any = None) -> sdk.Service:
-    """The service; ``judge``, ``reply`` (its reaction) and ``list_`` (its choices) replace what is right."""
+async def boards(ctx: sdk.Context, so_far: dict[str, Any]) -> list[sdk.Choice]:
+    """The account's boards."""
+    found = Notes.model_validate((await ctx.http.get("/boards")).json())
+    return [sdk.Choice(one.id, one.text) for one in found.data]
 
-    async def boards(ctx: sdk.Context, so_far: dict[str, Any]) -> list[sdk.Choice]:
-        found = Notes.model_validate((await ctx.http.get("/boards")).json())
-        return [sdk.Choice(one.id, one.text) for one in found.data]
 
-    class NewNote(Board):
+class Typed(sdk.Inputs):
+    """Which board, by an id that one has to know."""
+
+    board: str = Field(title="Board", description="Its id.", examples=["b1"])
+
+
+class Board(sdk.Inputs):
+    """Which board, of one's own."""
+
+    board: Annotated[str, sdk.Choices(boards)] = Field(title="Board", description="Its id.", examples=["b1"])
+
+
+def make(*, judge: Any = None, reply: Any = None, list_: Any = boards, where_: Any = Board) -> sdk.Service:
+    """The service; ``judge``, ``reply`` (its reaction), ``list_`` (its choices), ``where_`` (its inputs) replace what is right."""
+
+    class NewNote(sdk.Inputs):
         """What to write."""
 
-        board: Annotated[str, sdk.Choices(list_ or boards)] = Field(
-            title="Board", description="Its id.", examples=["b1"]
-        )
+        board: Annotated[str, sdk.Choices(list_)] = Field(title="Board", description="Its id.", examples=["b1"])
         text: str = Field(title="Text", description="What it says.", examples=["hello"])
 
     service = sdk.Service(
@@ -59,26 +65,26 @@ def make(*, judge: Any = None, reply: Any = None, list_: Any = None) -> sdk.Serv
         return sdk.Profile(found.id, found.text)
 
     @service.poll("New note", every=timedelta(minutes=5))
-    async def new_note(ctx: sdk.Context, where: Board) -> list[Note]:
+    async def new_note(ctx: sdk.Context, where: where_) -> list[Note]:
         """Fires for each note on a board."""
         return Notes.model_validate((await ctx.http.get(f"/boards/{where.board}/notes")).json()).data
 
     @service.webhook("Note changed", verify=sdk.HmacSha256("x-acme-signature"))
-    def changed(where: Board, delivery: sdk.WebhookDelivery) -> Note | None:
+    def changed(where: where_, delivery: sdk.WebhookDelivery) -> Note | None:
         """Fires when a note changes."""
         return Note.model_validate(delivery.body)
 
     @changed.subscribe
-    async def subscribe(ctx: sdk.Context, where: Board, hook: sdk.Hook) -> str:
+    async def subscribe(ctx: sdk.Context, where: where_, hook: sdk.Hook) -> str:
         answer = await ctx.http.post("/hooks", json={"url": hook.url, "secret": hook.secret, "board": where.board})
         return Note.model_validate(answer.json()).id
 
     @changed.unsubscribe
-    async def unsubscribe(ctx: sdk.Context, where: Board, remote_id: str) -> None:
+    async def unsubscribe(ctx: sdk.Context, where: where_, remote_id: str) -> None:
         await ctx.http.delete(f"/hooks/{remote_id}")
 
     @changed.is_subscribed
-    async def is_subscribed(ctx: sdk.Context, where: Board, remote_id: str) -> bool:
+    async def is_subscribed(ctx: sdk.Context, where: where_, remote_id: str) -> bool:
         return Note.model_validate((await ctx.http.get(f"/hooks/{remote_id}")).json()).id == remote_id
 
     @service.reaction("Write a note", idempotent=False)

@@ -1,5 +1,6 @@
 """What every node owes the platform, checked for each that is registered."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -14,11 +15,12 @@ from pydantic import BaseModel, ValidationError
 from area.core.errors import AreaError
 from area.engine.areas import AreaDraft, ReactionDraft
 from area.engine.checking import check_draft
-from area.nodes import sdk
+from area.nodes import quality, sdk
 from area.nodes.registry import Registry, UnknownComponent, load
 from tests.nodes.rig import choices_of, examples
 
 CATALOGUE = Path(__file__).with_name("catalogue")
+GRADES = Path(__file__).with_name("grades")
 REGISTRY = load()
 NODES: dict[str, sdk.Action | sdk.Reaction] = {**REGISTRY.actions, **REGISTRY.reactions}
 EVERY_SERVICE = pytest.mark.parametrize("service", REGISTRY.services.values(), ids=REGISTRY.services.keys())
@@ -49,8 +51,30 @@ def test_catalogue_is_as_committed(service: sdk.Service) -> None:
     assert current == json.loads(committed.read_text())
 
 
+@EVERY_SERVICE
+def test_grade_does_not_drop(service: sdk.Service) -> None:
+    """What a service has reached it keeps; AREA_UPDATE_CATALOGUE=1 writes down what it has reached now."""
+    root = Path(__file__).parents[2]
+    committed = GRADES / f"{service.key}.json"
+    found = quality.evidence(service, root)
+    got = quality.report(service, found)
+    if os.environ.get("AREA_UPDATE_CATALOGUE"):
+        committed.write_text(json.dumps({"grade": got.grade.name.lower(), "exempt": found.exempt}, indent=2) + "\n")
+    assert committed.exists(), f"{committed.name} is missing: AREA_UPDATE_CATALOGUE=1 pytest tests/nodes writes it"
+    wanted = quality.Grade[json.loads(committed.read_text())["grade"].upper()]
+    assert got.grade >= wanted, f"{service.key} was {wanted.name.lower()}, and now lacks {got.lacking()}"
+    without = quality.report(service, dataclasses.replace(found, exempt={})).broken
+    for what, why in found.exempt.items():
+        rule, _, node = what.partition(":")
+        assert any(told.startswith(node) for told in without.get(rule, ())), (
+            f"{service.key} needs no exemption from {what}"
+        )
+        assert re.fullmatch(r"[A-Z].{19,}\.", why), f"{service.key}: say in a sentence why {what} cannot be kept"
+
+
 def test_catalogue_has_no_service_that_is_gone() -> None:
-    assert sorted(path.stem for path in CATALOGUE.glob("*.json")) == sorted(REGISTRY.services)
+    for folder in (CATALOGUE, GRADES):
+        assert sorted(path.stem for path in folder.glob("*.json")) == sorted(REGISTRY.services)
 
 
 @EVERY_SERVICE

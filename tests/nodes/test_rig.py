@@ -19,6 +19,8 @@ async def held_to_all(service: sdk.Service) -> None:
         "acme.changed:unsubscribe",
         "acme.changed:is_subscribed",
         "acme.write",
+        "acme.new_note:board",
+        "acme.changed:board",
         "acme.write:board",
     ]
     for status in (200, 403, 500):
