@@ -46,21 +46,39 @@ UPDATE hooks SET remote_id = NULL, expires_at = NULL, lease_until = NULL,
 WHERE id = $1 AND lease_until = $2
 """
 
+# At an address for all, a provider may have one subscription for what several hooks watch, each with an account of its own.
+SHARED = """
+SELECT 1 FROM hooks AS mine JOIN hooks AS other ON other.id <> mine.id AND other.action = mine.action AND other.kind = 'webhook'
+WHERE mine.id = $1 AND (
+  (other.remote_id = mine.remote_id AND other.status IN ('active', 'broken', 'pending'))
+  OR (other.topic = mine.topic AND other.status = 'pending')
+) LIMIT 1
+"""
+
+# Whoever took it over in the meantime, or is about to, looks again: without its lease it cannot keep what is gone.
+BEREFT = """
+WITH mine AS (SELECT action, topic FROM hooks WHERE id = $1)
+UPDATE hooks SET lease_until = NULL, next_due_at = now() FROM mine
+WHERE hooks.id <> $1 AND hooks.action = mine.action AND hooks.kind = 'webhook' AND hooks.status IN ('active', 'broken', 'pending')
+  AND (hooks.remote_id = $2 OR hooks.topic = mine.topic OR (hooks.status = 'pending' AND hooks.lease_until > now()))
+"""
+
 
 async def tend(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, clock: Carried) -> None:
     """Do what is due for this hook, by the clock of Postgres. Raises: what the node raises; the caller backs off."""
     if action.subscriber is None:
         await platform.db.pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
         return
-    using = platform.using(action.service, hook["account_id"], key=str(hook["id"]))
-    async with asyncio.timeout(CALL_SECONDS), using as context:
+    async with asyncio.timeout(CALL_SECONDS):
         if hook["status"] == "unused":
-            await _remove(platform, hook, action, where, context)
-        elif await _is_there(hook, action, where, context, clock):
-            due = _next_look(action, hook["expires_at"], clock)
-            await platform.db.pool.execute(LOOKED, hook["id"], hook["lease_until"], due)
-        else:
-            await _subscribe(platform, hook, action, where, context, clock)
+            await _end(platform, hook, action, where)
+            return
+        async with platform.using(action.service, hook["account_id"], key=str(hook["id"])) as context:
+            if await _is_there(hook, action, where, context, clock):
+                due = _next_look(action, hook["expires_at"], clock)
+                await platform.db.pool.execute(LOOKED, hook["id"], hook["lease_until"], due)
+            else:
+                await _subscribe(platform, hook, action, where, context, clock)
 
 
 async def _is_there(
@@ -108,16 +126,32 @@ async def _subscribe(
         logger.warning("subscription.not_kept", hook=str(hook["id"]), action=action.key)
 
 
-async def _remove(
-    platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, context: sdk.Context
-) -> None:
-    if hook["remote_id"] is not None and action.unsubscriber is not None:
-        try:
+async def _end(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    """End a subscription that no AREA needs, unless another hook lives by it."""
+    pool, remote_id = platform.db.pool, hook["remote_id"]
+    shared = remote_id is not None and action.app_level and await pool.fetchval(SHARED, hook["id"])
+    if remote_id is not None and not shared:
+        await _remove(platform, hook, action, where)
+        if action.app_level:
+            await pool.execute(BEREFT, hook["id"], remote_id)
+    await pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
+
+
+async def _remove(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    """Ask the provider to deliver no more; as the app alone, where the account is of no use any more."""
+    assert action.unsubscriber is not None  # noqa: S101 - there is one wherever there is a subscriber
+    account_id = hook["account_id"]
+    try:
+        async with platform.using(action.service, account_id, key=str(hook["id"])):
+            pass
+    except (sdk.Rejected, sdk.Reconnect):
+        account_id = None
+    try:
+        async with platform.using(action.service, account_id, key=str(hook["id"])) as context:
             await action.unsubscriber(context, where, hook["remote_id"])
-        except (sdk.Rejected, sdk.Reconnect) as error:
-            # Gone already, or out of our reach for good: nobody listens any more, so it is let go.
-            logger.info("subscription.let_go", hook=str(hook["id"]), action=action.key, reason=error.message)
-    await platform.db.pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
+    except (sdk.Rejected, sdk.Reconnect) as error:
+        # Gone already, or out of our reach for good: nobody listens any more, so it is let go.
+        logger.info("subscription.let_go", hook=str(hook["id"]), action=action.key, reason=error.message)
 
 
 def callback(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ class Where(sdk.Inputs):
     """Which bell."""
 
     bell: str = Field(title="Bell", description="Its name.", examples=["front"])
+    note: str = Field("", title="Note", description="Makes another source of the same bell.", examples=["mine"])
 
 
 class Rang(sdk.Outputs):
@@ -101,6 +102,7 @@ def _topic(where: Where, account: sdk.Account | None) -> str:
 
 tower.subscribe(_subscribe)
 tower.unsubscribe(_unsubscribe)
+tower.is_subscribed(_is_subscribed)
 
 
 @dataclass
@@ -113,6 +115,8 @@ class Provider:
     refuses: int | None = None
     questions: int = 0
     lasts: timedelta = timedelta(days=10)
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    """What happens while a subscription is being removed."""
 
     async def subscriptions(self, request: Request) -> Response:
         given = orjson.loads(await request.body())
@@ -126,6 +130,9 @@ class Provider:
     async def one(self, request: Request) -> Response:
         key = request.path_params["key"]
         if request.method == "DELETE":
+            happens, self.meanwhile = self.meanwhile, None
+            if happens:
+                await happens()
             self.deleted.append(key)
             if self.there.pop(key, None) is None:
                 return JSONResponse({"error": "gone"}, 404)
@@ -298,6 +305,41 @@ async def test_one_address_for_all_finds_the_hooks_by_topic(world: World, provid
     await deliver(secret, kind="over", tower="north")
     told = await world.pool.fetchrow("SELECT status, last_error FROM hooks WHERE id = $1", area.hook_id)
     assert tuple(told) == ("broken", "torn down")
+
+
+async def test_one_subscription_for_two_hooks_ends_with_the_last_of_them(world: World, provider: Provider) -> None:
+    first = await world.area(log("x"), action="bellsvc.tower", config={"bell": "both"})
+    second = await world.area(log("x"), action="bellsvc.tower", config={"bell": "both", "note": "mine"})
+    assert first.hook_id != second.hook_id
+    hooks_now = [await tend(world, area.hook_id) for area in (first, second)]
+    assert [hook["remote_id"] for hook in hooks_now] == ["s1", "s1"], "the provider has one for both"
+    await delete_area(world.platform, world.user, first.id)
+    await polling.tick(world.platform)
+    assert provider.deleted == [], "another hook lives by it"
+    assert await world.pool.fetchval("SELECT remote_id FROM hooks WHERE id = $1", first.hook_id) is None
+    await delete_area(world.platform, world.user, second.id)
+    await polling.tick(world.platform)
+    assert provider.deleted == ["s1"]
+
+
+async def test_a_hook_that_took_a_subscription_over_while_it_was_removed_gets_another(
+    world: World, provider: Provider
+) -> None:
+    first = await world.area(log("x"), action="bellsvc.tower", config={"bell": "race"})
+    await tend(world, first.hook_id)
+    taken: list[Any] = []
+
+    async def take_over() -> None:
+        second = await world.area(log("x"), action="bellsvc.tower", config={"bell": "race", "note": "mine"})
+        taken.append(await tend(world, second.hook_id))
+
+    provider.meanwhile = take_over
+    await delete_area(world.platform, world.user, first.id)
+    await polling.tick(world.platform)
+    assert (taken[0]["remote_id"], provider.deleted, provider.there) == ("s1", ["s1"], {})
+    await polling.tick(world.platform)
+    hook = await world.pool.fetchrow("SELECT * FROM hooks WHERE id = $1", taken[0]["id"])
+    assert (hook["status"], list(provider.there)) == ("active", [hook["remote_id"]])
 
 
 async def test_an_event_is_asked_about_once_and_keeps_what_was_learnt(world: World, provider: Provider) -> None:

@@ -4,7 +4,6 @@ Accounts: https://dev.twitch.tv/docs/authentication/ and https://dev.twitch.tv/d
 """
 
 import re
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
@@ -18,6 +17,8 @@ TOKEN_URL = "https://id.twitch.tv/oauth2/token"  # noqa: S105 - an address
 ADDRESS = r"^(https?://)?((www|m)\.)?(twitch\.tv/)?@?[A-Za-z0-9_]{1,25}/?$"
 SOON = 5.0
 """Seconds to wait when Twitch asks for patience and does not say how long: one announcement is allowed every two seconds."""
+LONGEST = 3600.0
+"""Seconds: buckets are full again within minutes."""
 
 
 class Exists(sdk.Rejected):
@@ -98,15 +99,15 @@ def judge(response: httpx.Response) -> None:
 
 
 def _patience(response: httpx.Response) -> sdk.NodeError:
-    """A 429 has no Retry-After: the bucket's own headers say when it is full again (epoch seconds)."""
-    said = words(response) or "too many requests"
-    remaining, reset = (response.headers.get(f"ratelimit-{name}", "") for name in ("remaining", "reset"))
-    if remaining not in ("", "0"):
+    """A 429 has no Retry-After: the bucket's own headers say when it is full again."""
+    said, limits = words(response) or "too many requests", sdk.read_limits(response)
+    if limits and limits.remaining:
+        # Not the bucket, but a limit of this call's own.
         if response.request.url.path.endswith("/eventsub/subscriptions"):
             return sdk.Rejected(f"Twitch gives this app no more subscriptions of this kind: {said}")
         return sdk.Throttled(f"Twitch asks to go slower: {said}", retry_after=SOON)
-    wait = float(reset[:12]) - time.time() if reset.isascii() and reset.isdigit() else 30.0
-    return sdk.Throttled(f"Twitch asks to wait: {said}", retry_after=min(max(wait, 1.0), 3600.0))
+    wait = min(max(sdk.retry_after(response), 1.0), LONGEST)
+    return sdk.Throttled(f"Twitch asks to wait: {said}", retry_after=wait)
 
 
 def words(response: httpx.Response) -> str:
