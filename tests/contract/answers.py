@@ -12,7 +12,7 @@ from tests.contract.requests import path_of
 from tests.contract.schemas import errors, explain, modern
 
 OPENAPI = {
-    "discord": "discord/openapi.trimmed.json",
+    "discord": "discord/openapi.json",
     "github": "github/openapi.trimmed.json",
     "mastodon": "mastodon/openapi.trimmed.json",
     "notion": "notion/openapi.json",

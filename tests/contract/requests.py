@@ -1,8 +1,10 @@
 """Whether a request keeps to its provider's strict OpenAPI file."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,8 +13,10 @@ from openapi_core.datatypes import RequestParameters
 from openapi_core.exceptions import OpenAPIError
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from tests.contract.documents import ContractBroken, Operation, read, strict
-from tests.contract.schemas import explain
+from tests.contract.documents import ContractBroken, Document, Operation, openapi, read, strict
+from tests.contract.schemas import errors, explain, modern
+
+WHOLE = {"discord": "discord/openapi.json"}
 
 
 class _Sent:
@@ -49,18 +53,58 @@ def _openapi(name: str) -> tuple[OpenAPI, str]:
 
 
 def check_request(name: str, request: httpx.Request) -> None:
-    """Raise ContractBroken unless ``derived/<name>.strict.openapi.json`` allows the request, whatever host it goes to."""
+    """Raise ContractBroken unless the specification allows the request, whatever host it goes to.
+
+    That is ``derived/<name>.strict.openapi.json``, or for calls that it leaves out the provider's own in ``WHOLE``.
+    """
     about = f"{name}: {request.method} {request.url.raw_path.decode()}"
-    operation = strict(name).operation(request.method, path_of(request))
-    unknown = sorted(set(request.url.params) - operation.query)
-    if unknown:
-        raise ContractBroken(f"{about}: the specification has no query parameter {', '.join(unknown)}")
+    try:
+        operation = strict(name).operation(request.method, path_of(request))
+    except ContractBroken:
+        if name not in WHOLE:
+            raise
+        _check_whole(about, whole(name), request)
+        return
+    _check_query(about, operation, request)
     spec, server = _openapi(name)
     with warnings.catch_warnings(action="ignore"):  # it says of schemes it cannot check that it cannot
         try:
             spec.validate_request(_Sent(request, server, operation))
         except OpenAPIError as error:
             raise ContractBroken(f"{about}: {'; '.join(dict.fromkeys(_reasons(error)))}") from None
+
+
+def _check_query(about: str, operation: Operation, request: httpx.Request) -> None:
+    unknown = sorted(set(request.url.params) - operation.query)
+    if unknown:
+        raise ContractBroken(f"{about}: the specification has no query parameter {', '.join(unknown)}")
+
+
+@cache
+def whole(name: str) -> Document:
+    """The provider's own specification of everything."""
+    return openapi(name, read(WHOLE[name]))
+
+
+@cache
+def _closed(document: Document) -> Any:
+    return modern(document.root, document.root, closed=True)
+
+
+def _check_whole(about: str, document: Document, request: httpx.Request) -> None:
+    """The address, the query's names, and the body, in which nothing may be that is not described."""
+    operation = document.operation(request.method, path_of(request))
+    _check_query(about, operation, request)
+    base = urlsplit(document.root["servers"][0]["url"]).path
+    called = document.root["paths"][operation.path.removeprefix(base)][operation.method.lower()]
+    given = called.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    if (given is None) != (not request.content):
+        raise ContractBroken(f"{about}: the specification has {'no' if given is None else 'a'} JSON body")
+    if given is not None:
+        schema = modern(given, document.root, closed=True)
+        found = list(explain(errors(_closed(document), schema, json.loads(request.content))))
+        if found:
+            raise ContractBroken(f"{about}: {'; '.join(found[:8])}")
 
 
 def _reasons(error: BaseException) -> Iterator[str]:

@@ -62,6 +62,26 @@ def test_messages_say_what_is_wrong_and_where(
         contract(name).request(request)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "why"),
+    [
+        ("GET", "/guilds/1/nothing", None, "has no GET"),
+        ("GET", "/guilds/1/roles?limit=1", None, "no query parameter limit"),
+        ("POST", "/applications/1/guilds/2/commands", {"name": "x", "desc": "y"}, "'desc' was unexpected"),
+        ("POST", "/applications/1/guilds/2/commands", {"name": "x" * 33}, "name: '?x+'? is too long"),
+        ("POST", "/applications/1/guilds/2/commands", None, "has a JSON body"),
+        ("GET", "/guilds/1/roles", {}, "has no JSON body"),
+    ],
+)
+def test_what_the_strict_file_leaves_out_is_judged_by_the_whole(
+    contract: Contracts, method: str, path: str, body: Any, why: str
+) -> None:
+    good = httpx.Request("POST", "http://127.0.0.1:1/api/v10/applications/1/guilds/2/commands", json={"name": "x"})
+    contract("discord").request(good)
+    with pytest.raises(ContractBroken, match=why):
+        contract("discord").request(httpx.Request(method, f"http://127.0.0.1:1/api/v10{path}", json=body))
+
+
 def test_calls_beyond_the_specification_are_named(contract: Contracts) -> None:
     newer = contract("twitch", beyond=["POST /helix/newer"])
     newer.request(httpx.Request("POST", "https://api.twitch.tv/helix/newer"))
