@@ -708,7 +708,7 @@ async def test_a_provider_that_repeats_itself_is_not_followed_for_ever(make: Mak
         (
             httpx.Response(200, content=b'[{"id": "45', headers={"content-type": "application/json"}),
             sdk.Unavailable,
-            "",
+            "application/json that is not Discord's",
         ),
         ({"messages": []}, sdk.Unavailable, "not Discord's"),
         (refused(404, 10003, "Unknown Channel"), sdk.Rejected, "The channel was deleted, or the bot may not see it"),
@@ -802,7 +802,7 @@ OPTIONS = [
     {"type": 5, "name": "loud", "description": "Tell all", "required": False},
 ]
 THERE = {"id": COMMAND_ID, "name": "deploy", "description": "Deploys", "options": OPTIONS}
-REMOTE = f"{BOT}/{HOME}/{COMMAND_ID}"
+REMOTE = f"{BOT}/guilds/{HOME}/commands/{COMMAND_ID}"
 COMMAND = f"{COMMANDS}/{COMMAND_ID}"
 SETTINGS = {"public_key": PUBLIC.upper() + "\n"}
 

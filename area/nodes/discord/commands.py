@@ -157,7 +157,7 @@ def _handshake(delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
 
 def _reply(delivery: sdk.WebhookDelivery) -> sdk.Answer:
     """Seen by the user alone, at once: Discord waits for 3 seconds, and a run may take longer."""
-    body = _body(delivery)
+    body = delivery.body if isinstance(delivery.body, Mapping) else {}
     if "event" in body:
         return sdk.Answer(status=204)
     if body.get("type") == AUTOCOMPLETE:
@@ -222,9 +222,9 @@ async def make_command(ctx: sdk.Context, where: SlashCommand, hook: sdk.Hook) ->
             "of another (AREA_DISCORD_PUBLIC_KEY). Connect a server by the platform's own bot.",
             code="OTHER_APPLICATION",
         )
-    path = f"/applications/{application['id']}/guilds/{server}/commands"
-    made = read(await bot(ctx).post(path, json=where.payload()))
-    return sdk.Subscription(f"{application['id']}/{server}/{made['id']}", topic=_topic(server, where.command))
+    within = f"{application['id']}/guilds/{server}/commands"
+    made = read(await bot(ctx).post(f"/applications/{within}", json=where.payload()))
+    return sdk.Subscription(f"{within}/{made['id']}", topic=_topic(server, where.command))
 
 
 @slash_command.unsubscribe
@@ -236,7 +236,7 @@ async def remove_command(ctx: sdk.Context, where: SlashCommand, remote_id: str) 
     wanted = where.payload()
     same = (there.get("description"), _options(there)) == (wanted["description"], _options(wanted))
     if same:
-        await bot(ctx).delete(_path(remote_id))
+        await bot(ctx).delete(f"/applications/{remote_id}")
 
 
 @slash_command.is_subscribed
@@ -248,7 +248,7 @@ async def has_command(ctx: sdk.Context, where: SlashCommand, remote_id: str) -> 
 
 async def _command(ctx: sdk.Context, remote_id: str) -> Mapping[str, Any] | None:
     try:
-        return read(await bot(ctx).get(_path(remote_id)))
+        return read(await bot(ctx).get(f"/applications/{remote_id}"))
     except sdk.Rejected as error:
         if error.code == "DISCORD_10063":
             return None
@@ -259,11 +259,6 @@ def _options(command: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """What makes two commands' parameters the same."""
     options = command.get("options") or []
     return [(one.get("type"), one.get("name"), one.get("description"), bool(one.get("required"))) for one in options]
-
-
-def _path(remote_id: str) -> str:
-    application, server, command = remote_id.split("/")
-    return f"/applications/{application}/guilds/{server}/commands/{command}"
 
 
 def _topic(server: str, name: str) -> str:

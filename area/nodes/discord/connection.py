@@ -56,6 +56,7 @@ HINTS = {
     160005: "The thread is locked.",
     160006: "The server has as many active threads as it may have.",
     200000: "The server's automatic moderation blocks this text.",
+    220002: "Give a thread, or the title of a new forum post, not both.",
     220001: "The webhook's channel is a forum: give a thread name or a thread id.",
     220003: "Only the webhook of a forum makes threads: leave the thread name out.",
 }
@@ -207,6 +208,12 @@ def read_list(response: httpx.Response) -> list[Mapping[str, Any]]:
     if isinstance(body, list):
         return [one for one in body if isinstance(one, Mapping) and one.get("id")]
     raise _unreadable(response, repeatable=True)
+
+
+def done(response: httpx.Response) -> None:
+    """Pass for an answer that says that it was done, and no more. Raises: Unavailable for anything else."""
+    if response.status_code != httpx.codes.NO_CONTENT:
+        raise _unreadable(response, repeatable=True)
 
 
 def _json(response: httpx.Response) -> Any:

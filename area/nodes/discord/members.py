@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.discord.connection import service
+from area.nodes.discord.connection import done, service
 from area.nodes.discord.servers import SNOWFLAKE, bot, list_roles, list_servers, server_of
 
 
@@ -45,5 +45,5 @@ class Given(sdk.Outputs):
 async def add_role(ctx: sdk.Context, given: RoleForMember) -> Given:
     """Gives a role to a member of the server; one who has it keeps it."""
     server = server_of(ctx, given.server)
-    await bot(ctx).put(f"/guilds/{server}/members/{given.user}/roles/{given.role}")
+    done(await bot(ctx).put(f"/guilds/{server}/members/{given.user}/roles/{given.role}"))
     return Given(user_id=given.user, role_id=given.role, server_id=server)

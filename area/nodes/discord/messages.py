@@ -79,7 +79,11 @@ class WebhookMessage(Text):
         examples=["1100000000000000040"],
     )
     thread_name: str = Field(
-        "", title="Forum post", description="In a forum: the title of a new post.", max_length=100, examples=["Live"]
+        "",
+        title="Forum post",
+        description="In a forum: the title of a new post, and no thread.",
+        max_length=100,
+        examples=["", "Live now"],
     )
 
     @field_validator("username")

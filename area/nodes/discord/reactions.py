@@ -7,7 +7,7 @@ from urllib.parse import quote
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
-from area.nodes.discord.connection import service
+from area.nodes.discord.connection import done, service
 from area.nodes.discord.messages import Where
 from area.nodes.discord.servers import SNOWFLAKE, bot, list_emojis, place
 
@@ -51,5 +51,5 @@ async def add_reaction(ctx: sdk.Context, given: EmojiOnMessage) -> Added:
     """Adds an emoji to a message, by the bot."""
     await place(ctx, given.channel)
     emoji = quote(given.emoji, safe="")
-    await bot(ctx).put(f"/channels/{given.channel}/messages/{given.message}/reactions/{emoji}/@me")
+    done(await bot(ctx).put(f"/channels/{given.channel}/messages/{given.message}/reactions/{emoji}/@me"))
     return Added(message_id=given.message, emoji=given.emoji)
