@@ -198,17 +198,6 @@ async def test_slash_commands(world: World) -> None:
     assert world.there.servers[HOME].commands == {}
 
 
-async def test_a_command_made_over_is_not_removed_with_the_old_one(world: World) -> None:
-    ctx = world.home()
-    old, new = (commands.SlashCommand(command="x", description=text) for text in ("old", "new"))
-    first = await commands.make_command(ctx, old, HOOK)
-    second = await commands.make_command(ctx, new, HOOK)
-    await commands.remove_command(ctx, old, first.remote_id)
-    assert world.there.servers[HOME].commands["x"]["description"] == "new"
-    await commands.remove_command(ctx, new, second.remote_id)
-    assert world.there.servers[HOME].commands == {}
-
-
 async def test_accounts(world: World) -> None:
     ctx = world.home()
     assert await identify(ctx) == sdk.Profile(HOME, "Ada's server (Ada Lovelace)", None, FACTS)

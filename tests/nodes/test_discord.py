@@ -824,25 +824,19 @@ async def test_a_bot_whose_commands_arrive_elsewhere_makes_none(make: Make) -> N
     assert commands.slash_command.topic_of is None, "a topic is had only by a command that was made"
 
 
-async def test_the_command_is_removed(make: Make) -> None:
-    ctx, seen = make({f"GET {COMMAND}": THERE, f"DELETE {COMMAND}": (204, None)})
-    await commands.remove_command(ctx, DEPLOY, REMOTE)
-    assert names(seen) == [f"GET {COMMAND}", f"DELETE {COMMAND}"]
-
-
 @pytest.mark.parametrize(
-    "there",
-    [
-        THERE | {"description": "Mine"},
-        THERE | {"options": OPTIONS[:1]},
-        refused(404, 10063, "Unknown application command"),
-    ],
-    ids=["described anew", "other parameters", "gone"],
+    "answer", [(204, None), refused(404, 10063, "Unknown application command")], ids=["there", "gone"]
 )
-async def test_a_command_made_over_by_another_area_is_left_alone(make: Make, there: Any) -> None:
-    ctx, seen = make({f"GET {COMMAND}": there})
+async def test_the_command_is_removed(make: Make, answer: Any) -> None:
+    ctx, seen = make({f"DELETE {COMMAND}": answer})
     await commands.remove_command(ctx, DEPLOY, REMOTE)
-    assert len(seen) == 1
+    assert names(seen) == [f"DELETE {COMMAND}"]
+
+
+async def test_a_command_that_cannot_be_removed_is_no_success(make: Make) -> None:
+    ctx, _ = make({f"DELETE {COMMAND}": refused(403, 50001, "Missing Access")})
+    with pytest.raises(sdk.Rejected, match="Missing Access"):
+        await commands.remove_command(ctx, DEPLOY, REMOTE)
 
 
 async def test_whether_the_command_is_there(make: Make) -> None:

@@ -1,7 +1,7 @@
 """Slash commands: each is made in the server by its AREA, and removed with it; their use arrives at one address, signed.
 
-Two AREAs may want one name in one server, and Discord then keeps the command made last: both hear of it, since deliveries are
-routed by server and name. A removal leaves alone a command that another AREA has made over.
+Two AREAs may want one name in one server, and Discord then has one command, as it was described last. Both hear of its use, since
+deliveries are routed by server and name, and it is there until the last of them goes.
 
 Facts: https://docs.discord.com/developers/interactions/application-commands (naming, a same name overwrites),
 https://docs.discord.com/developers/interactions/receiving-and-responding (3 seconds, answers),
@@ -25,6 +25,7 @@ PING, COMMAND, AUTOCOMPLETE = 1, 2, 4
 PONG, MESSAGE, DEFERRED_UPDATE, SUGGESTIONS = 1, 4, 6, 8
 EPHEMERAL = 1 << 6
 CHAT_INPUT = 1
+GONE = "DISCORD_10063"
 
 
 class Kind(StrEnum):
@@ -229,36 +230,24 @@ async def make_command(ctx: sdk.Context, where: SlashCommand, hook: sdk.Hook) ->
 
 @slash_command.unsubscribe
 async def remove_command(ctx: sdk.Context, where: SlashCommand, remote_id: str) -> None:
-    """Remove the command, unless another AREA has made it over meanwhile."""
-    there = await _command(ctx, remote_id)
-    if there is None:
-        return
-    wanted = where.payload()
-    same = (there.get("description"), _options(there)) == (wanted["description"], _options(wanted))
-    if same:
+    """Remove the command; one that is gone already is no error."""
+    try:
         await bot(ctx).delete(f"/applications/{remote_id}")
+    except sdk.Rejected as error:
+        if error.code != GONE:
+            raise
 
 
 @slash_command.is_subscribed
 async def has_command(ctx: sdk.Context, where: SlashCommand, remote_id: str) -> bool:
     """Whether a command of this name is still there."""
-    there = await _command(ctx, remote_id)
-    return there is not None and there.get("name") == where.command
-
-
-async def _command(ctx: sdk.Context, remote_id: str) -> Mapping[str, Any] | None:
     try:
-        return read(await bot(ctx).get(f"/applications/{remote_id}"))
+        there = read(await bot(ctx).get(f"/applications/{remote_id}"))
     except sdk.Rejected as error:
-        if error.code == "DISCORD_10063":
-            return None
-        raise
-
-
-def _options(command: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """What makes two commands' parameters the same."""
-    options = command.get("options") or []
-    return [(one.get("type"), one.get("name"), one.get("description"), bool(one.get("required"))) for one in options]
+        if error.code != GONE:
+            raise
+        return False
+    return there.get("name") == where.command
 
 
 def _topic(server: str, name: str) -> str:
