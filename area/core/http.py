@@ -22,6 +22,7 @@ from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from area.core.errors import AreaError
+from area.core.flight import held_back, leaves
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -161,6 +162,15 @@ class LimitedResponse(httpx.Response):
             yield chunk
 
 
+class ToldRequest(aiohttp.ClientRequest):
+    """A request that tells when it has a connection and leaves."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Send it."""
+        leaves()
+        return await super().send(conn)
+
+
 class GuardedTransport(AiohttpTransport):
     """httpx over one aiohttp session; unlike its parent it tells "never sent" from "no answer", and limits size."""
 
@@ -176,18 +186,19 @@ class GuardedTransport(AiohttpTransport):
         url = request.url.copy_with(userinfo=b"") if request.url.userinfo else request.url  # it is a header by now
         body = _body(request)
         try:
-            answer = await self._session.request(
-                request.method,
-                URL(str(url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    connect=timeout.get("pool"),
-                    sock_connect=timeout.get("connect"),
-                    sock_read=timeout.get("read"),
-                ),
-            )
+            with held_back():
+                answer = await self._session.request(
+                    request.method,
+                    URL(str(url), encoded=True),
+                    headers=request.headers.multi_items(),
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        connect=timeout.get("pool"),
+                        sock_connect=timeout.get("connect"),
+                        sock_read=timeout.get("read"),
+                    ),
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _in_httpx(error) from error
         response = LimitedResponse(
@@ -218,6 +229,7 @@ def make_session(egress: Egress) -> aiohttp.ClientSession:
     )
     return aiohttp.ClientSession(
         connector=connector,
+        request_class=ToldRequest,
         cookie_jar=aiohttp.DummyCookieJar(),  # users share the pool: no cookie may outlive its request
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

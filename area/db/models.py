@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Text,
     UniqueConstraint,
     func,
@@ -47,6 +48,14 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     UNKNOWN = "unknown"
+
+
+class Overlap(StrEnum):
+    """What becomes of an event when as many runs of its AREA go on as may."""
+
+    QUEUE = "queue"
+    DROP = "drop"
+    REPLACE = "replace"
 
 
 class HookKind(StrEnum):
@@ -207,12 +216,16 @@ class Area(_Row):
     hook_id: Mapped[UUID | None] = mapped_column(ForeignKey("hooks.id", ondelete="SET NULL"))
     published_version_id: Mapped[UUID | None]
     failures_in_row: Mapped[int] = mapped_column(server_default="0")
+    # Copies of the published version's, so that intake reads one row for an AREA.
+    max_concurrent_runs: Mapped[int | None]
+    overlap: Mapped[str] = mapped_column(server_default="queue")
     idempotency_key: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]
     hook: Mapped["Hook | None"] = relationship(lazy="raise")
     __table_args__ = (
         UniqueConstraint("user_id", "idempotency_key"),
+        _one_of("overlap", Overlap),
         Index("ix_areas_user_id_id", "user_id", "id"),
         Index("ix_areas_hook_id_live", "hook_id", postgresql_where=text("is_enabled AND deleted_at IS NULL")),
     )
@@ -226,11 +239,13 @@ class AreaVersion(_Row):
     version: Mapped[int]
     mode: Mapped[str] = mapped_column(server_default="sequential")
     max_concurrent_runs: Mapped[int | None]
+    overlap: Mapped[str] = mapped_column(server_default="queue")
     action: Mapped[dict[str, Any]]
     reactions: Mapped[list[Any]]
     __table_args__ = (
         UniqueConstraint("area_id", "version"),
         CheckConstraint("mode IN ('sequential', 'parallel')", name="mode_known"),
+        _one_of("overlap", Overlap),
     )
 
 
@@ -314,7 +329,10 @@ class Run(Base):
     fence: Mapped[int] = mapped_column(server_default="0")
     lease_until: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
-    rung_at: Mapped[datetime | None]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    max_concurrent_runs: Mapped[int | None]
+    overlap: Mapped[str | None]
+    admitted: Mapped[bool] = mapped_column(server_default=text("true"))
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     replay_of: Mapped[UUID | None]
     replay_from: Mapped[str | None]
@@ -337,11 +355,25 @@ class Run(Base):
         ),
         # Runs that wait for an account to be connected again: ``error`` says for which.
         Index("ix_runs_held_account", text("(error ->> 'accountId')"), postgresql_where=text("status = 'held'")),
+        # What workers claim: the queue of each user in its order, and the runs under way.
         Index(
             "ix_runs_live",
             "status",
-            "created_at",
+            "admitted",
+            "user_id",
+            "priority",
+            "id",
             postgresql_where=text("status IN ('queued', 'running', 'waiting', 'held')"),
+        ),
+        Index("ix_runs_due", "due_at", postgresql_where=text("status = 'waiting'")),
+        # Only runs of AREAs with a limit are in it: those that count against it, and those that wait behind it.
+        Index(
+            "ix_runs_limited",
+            "area_id",
+            "admitted",
+            "priority",
+            "id",
+            postgresql_where=text("max_concurrent_runs IS NOT NULL AND status IN ('queued', 'running', 'waiting')"),
         ),
     )
 

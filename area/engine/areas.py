@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from area.core.clock import now
 from area.core.errors import AreaError, Conflict, InvalidInput, InvalidInputs, LimitReached, NotFound
 from area.core.ids import new_id
-from area.db.models import Area, AreaVersion
+from area.db.models import Area, AreaVersion, Overlap
 from area.engine import hooks
 from area.engine.checking import Checked, check_draft
 from area.engine.platform import Platform
@@ -45,6 +45,7 @@ class AreaDraft:
     mode: str = "sequential"
     account_id: UUID | None = None
     max_concurrent_runs: int | None = None
+    overlap: str = "queue"
     idempotency_key: str | None = None
 
 
@@ -169,6 +170,8 @@ async def _check(platform: Platform, user_id: UUID, draft: AreaDraft) -> Checked
         problems.append(InvalidInput("A name has at most 200 characters.", path=("name",)))
     if draft.mode not in ("sequential", "parallel"):
         problems.append(InvalidInput("The mode is sequential or parallel.", path=("mode",)))
+    if draft.overlap not in set(Overlap):
+        problems.append(InvalidInput(f"The overlap is one of {', '.join(Overlap)}.", path=("overlap",)))
     checked = check_draft(platform.registry, draft, platform.settings.max_reactions, problems)
     account = await platform.accounts.needs.check(user_id, draft, problems)
     if problems or checked is None:
@@ -204,6 +207,7 @@ def _snapshot(area: Area, draft: AreaDraft, checked: Checked) -> AreaVersion:
         version=area.version,
         mode=draft.mode,
         max_concurrent_runs=draft.max_concurrent_runs,
+        overlap=draft.overlap,
         action={
             "action": draft.action,
             "accountId": str(draft.account_id) if draft.account_id else None,
@@ -234,6 +238,7 @@ async def _publish(
     before = area.hook_id
     area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer, checked.account)
     area.published_version, area.published_version_id, area.updated_at = version.version, version.id, now()
+    area.max_concurrent_runs, area.overlap = version.max_concurrent_runs, version.overlap
     if before != area.hook_id or not area.is_enabled:
         await hooks.release(session, before)
         await hooks.release(session, area.hook_id)
@@ -249,6 +254,7 @@ def _draft_of(area: Area, stored: AreaVersion) -> AreaDraft:
         is_enabled=area.is_enabled,
         mode=stored.mode,
         max_concurrent_runs=stored.max_concurrent_runs,
+        overlap=stored.overlap,
         action=stored.action["action"],
         account_id=account(stored.action.get("accountId")),
         config=stored.action["config"],

@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 CHANNEL = "area:feed"
+CANCELS = "cancels"
+"""The key that workers listen to: some run that is under way is asked to end."""
 GAP = "gap"
 """The message that listeners get when the subscription begins, or begins again: something may have been missed."""
 QUIET_SECONDS = 10.0

@@ -7,36 +7,19 @@ from area.core.clock import now
 from area.core.errors import Conflict, InvalidInput, NotFound
 from area.core.ids import new_id
 from area.core.jsons import dump
+from area.engine.cancelling import cancel
 from area.engine.plan import PlanBroken
 from area.engine.platform import Platform
-
-# A run that nobody executes is cancelled here and now; one that is executed is asked to, and stops at its next step's edge.
-CANCEL = """
-WITH ended AS (
-  UPDATE runs SET status = 'cancelled', cancel_requested = true, finished_at = now(), fence = fence + 1, last_seq = last_seq + 1,
-    due_at = NULL, lease_until = NULL
-  WHERE id = $1 AND user_id = $2 AND status IN ('queued', 'waiting', 'held')
-  RETURNING id, user_id, area_id, last_seq
-), told AS (
-  INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
-  SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_cancelled', 'warning', 'Cancelled' FROM ended
-), skipped AS (
-  UPDATE run_steps SET status = 'skipped', finished_at = now() FROM ended
-  WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting')
-)
-SELECT id FROM ended
-"""
-
-ASK = "UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running' RETURNING id"
 
 # A person says what became of a call that nobody answered: it happened, with this output, or it is to be tried again.
 SETTLE = """
 WITH run AS (
-  UPDATE runs SET last_seq = last_seq + 1, fence = fence + 1, lease_until = NULL, status = CASE WHEN EXISTS (
+  UPDATE runs SET last_seq = last_seq + 1, fence = fence + 1, lease_until = NULL, priority = 0,
+    admitted = max_concurrent_runs IS NULL, status = CASE WHEN EXISTS (
       SELECT 1 FROM run_steps WHERE run_id = $1 AND key <> $3 AND status = 'unknown') THEN 'held' ELSE 'queued' END
   WHERE id = $1 AND user_id = $2 AND status = 'held'
     AND EXISTS (SELECT 1 FROM run_steps WHERE run_id = $1 AND key = $3 AND status = 'unknown')
-  RETURNING id, user_id, area_id, last_seq
+  RETURNING id, user_id, area_id, last_seq, admitted
 ), step AS (
   UPDATE run_steps SET status = CASE WHEN $4 THEN 'succeeded' ELSE 'pending' END, error = NULL,
     effect = CASE WHEN $4 THEN 'confirmed' ELSE 'none' END, output = CASE WHEN $4 THEN $5::text::jsonb END,
@@ -53,8 +36,11 @@ WITH event AS (
   INSERT INTO events (id, hook_id, dedupe_key, payload, enriched_at)
   SELECT $1, $2, $3, $4::text::jsonb, now() WHERE $4::text IS NOT NULL RETURNING id
 ), run AS (
-  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq)
-  VALUES ($5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1)
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq, priority,
+    max_concurrent_runs, overlap, admitted)
+  SELECT $5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1, 0,
+    v.max_concurrent_runs, CASE WHEN v.max_concurrent_runs IS NOT NULL THEN 'queue' END, v.max_concurrent_runs IS NULL
+  FROM area_versions v WHERE v.id = $8
 )
 INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
 VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', $14, NULL)
@@ -89,20 +75,19 @@ async def run_area(
         START, event_id, area["hook_id"], f"manual:{event_id}", dump(payload), run_id, user_id, area_id,
         area["published_version_id"], None, "test" if is_test else "manual", is_test, None, None, "Started by hand",
     )  # fmt: skip
-    _ring(platform, user_id, run_id)
+    _ring(platform, user_id, run_id, area_id)
     return run_id
 
 
 async def cancel_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
     """Cancel a run; one that has ended stays as it is. Raises: NotFound."""
-    pool = platform.db.pool
-    # Between the two statements the run may change from one kind to the other: then the first is right after all.
-    for statement in (CANCEL, ASK, CANCEL, ASK):
-        if await pool.fetchval(statement, run_id, user_id) is not None:
-            break
-    else:
-        if await pool.fetchrow(RUN, run_id, user_id) is None:
-            raise NotFound("There is no such run.", path=("id",))
+    found = await cancel(platform.db.pool, run_id, user_id)
+    if found is None and await platform.db.pool.fetchrow(RUN, run_id, user_id) is None:
+        raise NotFound("There is no such run.", path=("id",))
+    if found is not None and not found["ended"]:
+        platform.doorbell.cancels(run_id)
+    elif found is not None and found["limited"]:
+        platform.admission.later([found["area_id"]])
     platform.doorbell.announce(user_id, run_id)
 
 
@@ -114,13 +99,15 @@ async def settle_step(
     message = "Settled by its owner: it happened" if happened else "Settled by its owner: to be tried again"
     async with pool.acquire() as connection, connection.transaction():
         # The run is locked first, so that two people who settle two steps see each other.
-        await connection.fetchval("SELECT 1 FROM runs WHERE id = $1 AND user_id = $2 FOR UPDATE", run_id, user_id)
+        area_id = await connection.fetchval(
+            "SELECT area_id FROM runs WHERE id = $1 AND user_id = $2 FOR UPDATE", run_id, user_id
+        )
         settled = await connection.fetchval(SETTLE, run_id, user_id, step, happened, dump(output or {}), message)
     if settled is None:
         if await pool.fetchrow(RUN, run_id, user_id) is None:
             raise NotFound("There is no such run.", path=("id",))
         raise Conflict(f"Step {step!r} of this run is not the one that waits to be settled.", path=("step",))
-    _ring(platform, user_id, run_id)
+    _ring(platform, user_id, run_id, area_id)
 
 
 async def replay_run(
@@ -154,10 +141,12 @@ async def replay_run(
         )  # fmt: skip
         if from_step is not None:
             await connection.execute(COPY_STEPS, new, run_id, keys[: keys.index(from_step)])
-    _ring(platform, user_id, new)
+    _ring(platform, user_id, new, old["area_id"])
     return new
 
 
-def _ring(platform: Platform, user_id: UUID, run_id: UUID) -> None:
-    platform.doorbell.ring([run_id])
+def _ring(platform: Platform, user_id: UUID, run_id: UUID, area_id: UUID) -> None:
+    platform.doorbell.ring()
+    # It costs one look, and does nothing for an AREA without a limit.
+    platform.admission.later([area_id])
     platform.doorbell.announce(user_id, run_id)

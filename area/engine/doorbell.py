@@ -1,11 +1,9 @@
-"""The doorbell: tells workers through SAQ which runs wait, and listeners through pub/sub what has changed. Never the truth.
+"""The doorbell: tells workers through SAQ that runs wait, and listeners through pub/sub what has changed. Never the truth.
 
-A bell that cannot ring (Redis is down) is logged and forgotten: the sweeper finds the runs in Postgres.
+A bell that cannot ring (Redis is down) is logged and forgotten: workers look into Postgres by themselves.
 """
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
 from uuid import UUID
 
 import orjson
@@ -16,16 +14,19 @@ from saq import Job
 from saq.queue.redis import RedisQueue
 
 from area.core import log
+from area.core.ids import new_id
 from area.engine.batcher import Batcher
-from area.engine.broadcast import CHANNEL
+from area.engine.broadcast import CANCELS, CHANNEL
 
 logger = log.get(__name__)
 
 QUEUE = "area-runs"
-RUNS_PER_JOB = 16
+RUNS_PER_JOB = 32
+JOBS_AT_ONCE = 8
+"""A job wakes a worker, and a worker takes all that it has room for: more would wake nobody else."""
 PATIENCE = 1.0
-JOB_TIMEOUT = 3600
-"""Seconds; a job only carries ids, and a lease guards each run, so this merely bounds a lost worker's job."""
+JOB_TIMEOUT = 60
+"""Seconds; a job only wakes a worker, which takes no longer than a second."""
 
 
 class PatientQueue(RedisQueue):
@@ -47,38 +48,27 @@ class Doorbell:
         self.queue = PatientQueue(redis, name=QUEUE)
         self._broadcast = broadcast
         self._announcer: Batcher[tuple[str, str], None] = Batcher(self._publish, size=512, lanes=1)
-        self._ringer: Batcher[UUID, None] = Batcher(self._enqueue, size=512, lanes=2)
+        self._ringer: Batcher[int, None] = Batcher(self._enqueue, size=512, lanes=2)
 
-    def ring(self, runs: Iterable[UUID]) -> None:
-        """Tell the workers that these runs wait. Returns at once."""
-        for run in runs:
-            self._ringer.submit(run).add_done_callback(_forget)
-
-    async def hand_back(self, run: UUID) -> None:
-        """Tell the other workers that this one leaves a run to them. Its own job for that run still has the usual key."""
-        with suppress(RedisError, OSError):
-            await asyncio.wait_for(self._job([run], "back"), 5)
+    def ring(self, runs: int = 1) -> None:
+        """Tell the workers that so many more runs wait; which, they see in Postgres. Returns at once."""
+        self._ringer.submit(runs).add_done_callback(_forget)
 
     def announce(self, user: UUID, run: UUID) -> None:
         """Tell listeners that this run's story has new lines. Returns at once."""
         self._announcer.submit((str(user), str(run))).add_done_callback(_forget)
 
-    async def _enqueue(self, runs: list[UUID]) -> list[None]:
-        chunks = [runs[at : at + RUNS_PER_JOB] for at in range(0, len(runs), RUNS_PER_JOB)]
-        await asyncio.wait_for(asyncio.gather(*(self._job(chunk) for chunk in chunks)), 5)
+    def cancels(self, run: UUID) -> None:
+        """Tell the workers that this run, which one of them has, is asked to end. Returns at once."""
+        self._announcer.submit((CANCELS, str(run))).add_done_callback(_forget)
+
+    async def _enqueue(self, runs: list[int]) -> list[None]:
+        jobs = min(JOBS_AT_ONCE, -(-sum(runs) // RUNS_PER_JOB))
+        await asyncio.wait_for(asyncio.gather(*(self._job() for _ in range(jobs))), 5)
         return [None] * len(runs)
 
-    async def _job(self, runs: list[UUID], what: str = "runs") -> None:
-        await self.queue.enqueue(
-            Job(
-                function="run_batch",
-                kwargs={"runs": [str(run) for run in runs]},
-                key=f"{what}-{runs[0]}-{len(runs)}",
-                timeout=JOB_TIMEOUT,
-                retries=1,
-                ttl=1,
-            )
-        )
+    async def _job(self) -> None:
+        await self.queue.enqueue(Job(function="ring", key=f"ring-{new_id()}", timeout=JOB_TIMEOUT, retries=1, ttl=1))
 
     async def _publish(self, changes: list[tuple[str, str]]) -> list[None]:
         message = orjson.dumps(sorted(set(changes))).decode()

@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from area.core.clock import Carried
+from area.core.flight import Flight
 from area.core.jsons import dump
 from area.core.tracing import span_id
 from area.engine.plan import Plan, PlanBroken, PlanStep
@@ -35,12 +36,14 @@ class Execution:
         self.first: bool = claim["fence"] == 1
         self._replays_from: str | None = claim["replay_from"]
         self.was_running: bool = claim["was"] == "running"
+        self.is_limited: bool = claim["max_concurrent_runs"] is not None
         self.cancelled: bool = claim["cancel_requested"]
         self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
         self.received_at: datetime = claim["received_at"]
         self.event_id: UUID | None = claim["event_id"]
         self.is_raw: bool = claim["event_id"] is not None and claim["is_raw"]
         self.stopped: str | None = None
+        self.flights: set[Flight] = set()
         self.failure: dict[str, Any] | None = None
         self.held_for: dict[str, Any] | None = None
         """Why the run has to be held: the account that must be connected again."""
@@ -63,6 +66,12 @@ class Execution:
     def renewed(self, asked_at: float) -> None:
         """A write or renewal that was asked for at ``asked_at`` (monotonic) went through."""
         self._held_until = max(self._held_until, asked_at + self._runs.lease.total_seconds())
+
+    def cancel(self) -> None:
+        """Its owner wants it ended: no further step begins, and a call that has not left is given up."""
+        self.cancelled = True
+        for flight in self.flights:
+            flight.abort()
 
     @property
     def trace(self) -> UUID:
@@ -136,7 +145,7 @@ class Execution:
                 events,
             )
             if await self._runs.commit(checkpoint):
-                self.cancelled = True
+                self.cancel()
             self.renewed(checkpoint.asked_at)
 
     def finish_step(

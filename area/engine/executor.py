@@ -2,8 +2,8 @@
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
-from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +13,9 @@ from structlog.contextvars import bind_contextvars
 from area.core import log, metrics
 from area.core.settings import Settings
 from area.core.tracing import now_ns, span_id, tracing
+from area.db.session import AWAY
+from area.engine.admission import Admission
+from area.engine.broadcast import CANCELS, Wakeups
 from area.engine.connections.accounts import Accounts
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
@@ -24,8 +27,11 @@ from area.nodes import sdk
 
 logger = log.get(__name__)
 
-MISSED_AFTER = timedelta(seconds=3)
-SWEEP_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""How often a worker looks into Postgres unasked: Redis may have forgotten everything (law 2)."""
+GATHER_SECONDS = 0.005
+"""Pause between two claims while more waits, so that each takes several runs."""
+NOBODY = UUID(int=0)
 STOP_SECONDS = 20.0
 """How long a graceful stop waits for the calls under way."""
 
@@ -41,6 +47,8 @@ class Executor:
         doorbell: Doorbell,
         settings: Settings,
         enrichment: Enrichment,
+        admission: Admission,
+        wakeups: Wakeups,
     ) -> None:
         self._runs = runs
         self._enrichment = enrichment
@@ -48,7 +56,14 @@ class Executor:
         self._steps = Steps(accounts)
         self._doorbell = doorbell
         self._settings = settings
-        self._slots = asyncio.Semaphore(settings.worker_concurrency)
+        self._admission = admission
+        self._wakeups = wakeups
+        # A tenth of the slots is never one user's alone, so that slow runs of one do not keep out the others.
+        self._most = settings.worker_concurrency - settings.worker_concurrency // 10
+        self._wake = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._served = NOBODY
+        self._more = False
         self._active: dict[UUID, tuple[Execution, asyncio.Task[None]]] = {}
         self.stopping = False
 
@@ -56,8 +71,7 @@ class Executor:
         """Execute those of ``ids`` that nobody else has, and return when each has ended or rests."""
         if self.stopping:
             return
-        async with self._slots:
-            claims = await self._runs.claim([id_ for id_ in ids if id_ not in self._active])
+        claims = await self._runs.claim([id_ for id_ in ids if id_ not in self._active])
         if claims:
             # Not gather: a cancelled job must not cancel the runs, which have leases of their own.
             await asyncio.wait([self._start(claim) for claim in claims])
@@ -74,8 +88,7 @@ class Executor:
         # Each run is a task of its own, so what is bound here goes with its lines and no others.
         bind_contextvars(run=str(run.id), area=str(run.area_id))
         try:
-            async with self._slots:
-                await self._run(run)
+            await self._run(run)
         except Fenced:
             logger.warning("run.fenced", run=str(run.id), fence=run.fence)
         except asyncio.CancelledError:
@@ -86,6 +99,11 @@ class Executor:
         finally:
             if self._active.get(run.id, (None,))[0] is run:
                 del self._active[run.id]
+            self._freed.set()
+            if self._more:
+                self._wake.set()
+            if run.is_limited:
+                self._admission.later([run.area_id])
             self._doorbell.announce(run.user_id, run.id)
 
     async def _run(self, run: Execution) -> None:
@@ -177,7 +195,7 @@ class Executor:
         else:
             # A graceful stop: give the run back so that another worker goes on at once.
             await run.commit("queued")
-            await self._doorbell.hand_back(run.id)
+            self._doorbell.ring()
 
     def _skip_rest(self, run: Execution, plan: Plan) -> None:
         for step in plan.steps:
@@ -187,46 +205,105 @@ class Executor:
                 run.tell("step_skipped", "Skipped: the run has ended", step=step.key)
 
     async def keep_leases(self) -> None:
-        """Renew the leases of active runs for ever; drop what was lost."""
-        while True:
-            await asyncio.sleep(self._settings.lease_seconds / 4)
-            held = {id_: run.fence for id_, (run, _) in self._active.items()}
-            if not held:
+        """Renew the leases of active runs for ever, and at once when a run is asked to end; drop what was lost."""
+        with self._wakeups.listen(CANCELS) as asked:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asked.wait(), self._settings.lease_seconds / 4)
+                asked.clear()
+                await self._renew()
+
+    async def _renew(self) -> None:
+        held = {id_: run.fence for id_, (run, _) in self._active.items()}
+        if not held:
+            return
+        asked_at = time.monotonic()
+        try:
+            kept = await self._runs.renew(held)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            logger.warning("leases.not_renewed", runs=len(held))
+            return
+        for id_, fence in held.items():
+            run, task = self._active.get(id_, (None, None))
+            if run is None or task is None or run.fence != fence:
                 continue
-            asked_at = time.monotonic()
-            try:
-                kept = await self._runs.renew(held)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                logger.warning("leases.not_renewed", runs=len(held))
-                continue
-            for id_, fence in held.items():
-                run, task = self._active.get(id_, (None, None))
-                if run is None or task is None or run.fence != fence:
-                    continue
-                if id_ in kept:
-                    run.cancelled = run.cancelled or kept[id_]
-                    run.renewed(asked_at)
-                elif not await self._ended(id_):
-                    task.cancel()
+            if id_ in kept:
+                run.renewed(asked_at)
+                if kept[id_] and not run.cancelled:
+                    run.cancel()
+            elif not await self._ended(id_):
+                task.cancel()
 
     async def _ended(self, id_: UUID) -> bool:
         # A run that committed its end between the snapshot and the renewal has left `_active` by now, or is about to.
         await asyncio.sleep(0.05)
         return id_ not in self._active
 
-    async def sweep(self) -> None:
-        """Take what the doorbell missed, for ever: Redis may have forgotten everything (law 2)."""
+    async def rung(self) -> None:
+        """The doorbell: runs wait. A worker without room keeps it for a moment, so that the next goes to another worker."""
+        if self._room <= 0:
+            self._freed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
+        self._wake.set()
+
+    async def work(self) -> None:
+        """Claim what waits, for ever: at once when rung for or when there is room again, else by looking once a second."""
+        look_at = 0.0
         while not self.stopping:
-            await asyncio.sleep(SWEEP_SECONDS)
-            room = self._settings.worker_concurrency - len(self._active)
-            if room <= 0:
-                continue
+            if (pause := look_at - time.monotonic()) > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+            rung = self._wake.is_set()
+            self._wake.clear()
             try:
-                for claim in await self._runs.claim_missed(min(room, 100), MISSED_AFTER, self._active):
-                    metrics.SWEPT.labels("worker").inc()
-                    self._start(claim)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("sweep.failed", error=repr(error))
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + LOOK_SECONDS
+                    await self._look()
+                claimed = await self._fill()
+                if not rung:
+                    metrics.SWEPT.labels("worker").inc(claimed)
+            except AWAY as error:
+                logger.warning("claim.postgres_away", error=repr(error))
+                look_at = time.monotonic() + LOOK_SECONDS
+            except Exception:
+                # Whatever one run brings about, the others are still claimed.
+                logger.exception("claim.broke")
+                look_at = time.monotonic() + LOOK_SECONDS
+
+    @property
+    def _room(self) -> int:
+        return self._settings.worker_concurrency - len(self._active)
+
+    async def _look(self) -> None:
+        """What nobody rings for: timers that are due, places below a limit, and what dead workers left."""
+        await self._runs.wake_due()
+        await self._admission.sweep()
+        if self._room > 0 and not self.stopping:
+            for claim in await self._runs.claim_lost(self._room, self._active):
+                self._start(claim)
+
+    async def _fill(self) -> int:
+        """Claim until there is no room or nothing waits; how many were claimed."""
+        claimed = 0
+        while not self.stopping:
+            if (room := self._room) <= 0:
+                self._more = True
+                break
+            claims, more = await self._runs.claim_next(room, self._served, self._held(), self._most)
+            for claim in claims:
+                self._start(claim)
+                self._served = claim["user_id"]
+            claimed += len(claims)
+            if not more:
+                # Of a user who has all the slots that one may have, there may be more too.
+                self._more = max(self._held().values(), default=0) >= self._most
+                break
+            await asyncio.sleep(GATHER_SECONDS)
+        return claimed
+
+    def _held(self) -> Counter[UUID]:
+        return Counter(run.user_id for run, _ in self._active.values())
 
     async def stop(self) -> None:
         """Take no more work; finish or hand back what is under way."""

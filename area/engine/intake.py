@@ -20,6 +20,7 @@ from area.core.jsons import dump
 from area.core.tracing import now_ns, span_id, tracing
 from area.db.session import Connection, Database
 from area.engine import hooks, statements
+from area.engine.admission import Admission
 from area.engine.batcher import Batcher
 from area.engine.doorbell import Doorbell
 from area.nodes import sdk
@@ -65,6 +66,8 @@ class Accepted:
     """(run, user) pairs."""
     duplicate: bool
     incoming: Incoming
+    limited: tuple[UUID, ...] = ()
+    """AREAs of runs that wait to be let in below a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +109,24 @@ async def accept(connection: Connection, incoming: list[Incoming]) -> list[Accep
         [item.occurred_at for item in incoming],
     )
     runs: dict[UUID, list[tuple[UUID, UUID]]] = {}
+    limited: dict[UUID, tuple[UUID, ...]] = {}
     for row in rows:
         made = runs.setdefault(row["event_id"], [])
         if row["run_id"] is not None:
             made.append((row["run_id"], row["user_id"]))
-    return [Accepted(item.id, runs.get(item.id, []), item.id not in runs, item) for item in incoming]
+            if not row["admitted"]:
+                limited[row["event_id"]] = (*limited.get(row["event_id"], ()), row["area_id"])
+    return [Accepted(i.id, runs.get(i.id, []), i.id not in runs, i, limited.get(i.id, ())) for i in incoming]
 
 
 class Intake:
     """The way in for everything that happens."""
 
-    def __init__(self, db: Database, registry: Registry, doorbell: Doorbell, sealer: Sealer) -> None:
+    def __init__(
+        self, db: Database, registry: Registry, doorbell: Doorbell, admission: Admission, sealer: Sealer
+    ) -> None:
         self._db = db
+        self._admission = admission
         self._registry = registry
         self._doorbell = doorbell
         self._sealer = sealer
@@ -217,12 +226,14 @@ class Intake:
 
     def announce(self, accepted: list[Accepted]) -> None:
         """Ring for the runs of committed events."""
+        if waiting := sum(len(item.runs) - len(item.limited) for item in accepted):
+            self._doorbell.ring(waiting)
+        self._admission.later(area for item in accepted for area in item.limited)
         for item in accepted:
             if tracing.on and not item.duplicate:
                 attributes = {"area.hook": str(item.incoming.hook_id), "area.runs": len(item.runs)}
                 event = item.event_id
                 tracing.record("event", event, span_id(event), item.incoming.began, attributes=attributes)
-            self._doorbell.ring(run for run, _ in item.runs)
             for run, user in item.runs:
                 self._doorbell.announce(user, run)
 

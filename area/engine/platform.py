@@ -13,6 +13,7 @@ from area.core.crypto import Sealer
 from area.core.http import Egress
 from area.core.settings import Settings
 from area.db.session import Database, open_database
+from area.engine.admission import Admission
 from area.engine.broadcast import SupervisedRedis, Wakeups
 from area.engine.connections.accounts import Accounts
 from area.engine.context import Clients
@@ -42,6 +43,7 @@ class Platform:
     clients: Clients
     accounts: Accounts
     doorbell: Doorbell
+    admission: Admission
     wakeups: Wakeups
     feed: Feed
     intake: Intake
@@ -51,7 +53,16 @@ class Platform:
     def executor(self) -> Executor:
         """A new executor of runs: one for a worker process."""
         enrichment = Enrichment(self.db.pool, self.using)
-        return Executor(self.runs, self.plans, self.accounts, self.doorbell, self.settings, enrichment)
+        return Executor(
+            self.runs,
+            self.plans,
+            self.accounts,
+            self.doorbell,
+            self.settings,
+            enrichment,
+            self.admission,
+            self.wakeups,
+        )
 
     def using(
         self, service: sdk.Service, account_id: UUID | None, *, key: str
@@ -61,6 +72,7 @@ class Platform:
 
     async def close(self) -> None:
         """Let go of everything, in the opposite order."""
+        await self.admission.settle()
         await self.doorbell.settle()
         await self.accounts.vault.settle()
         await self.wakeups.stop()
@@ -88,6 +100,7 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
     sealer = Sealer(settings.secret_key.get_secret_value(), settings.other_keys)
     doorbell = Doorbell(redis, broadcast)
     clients = Clients(Egress(settings.egress_allow))
+    admission = Admission(db.pool, doorbell)
     wakeups = Wakeups(broadcast)
     await wakeups.start()
     return Platform(
@@ -99,9 +112,10 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
         clients=clients,
         accounts=Accounts(settings, db.pool, redis, sealer, clients, known, doorbell),
         doorbell=doorbell,
+        admission=admission,
         wakeups=wakeups,
         feed=Feed(db, wakeups),
-        intake=Intake(db, known, doorbell, sealer),
+        intake=Intake(db, known, doorbell, admission, sealer),
         runs=Runs(db.pool, settings.lease_seconds),
         plans=Plans(db.pool, known),
     )

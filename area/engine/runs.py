@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ logger = log.get(__name__)
 
 PERSIST_SECONDS = 90.0
 """How long a worker tries to write an outcome while Postgres is away."""
+WOKEN_AT_ONCE = 1_000
 
 
 class Fenced(Exception):
@@ -80,13 +82,29 @@ class Runs:
 
     async def claim(self, ids: list[UUID]) -> list[asyncpg.Record]:
         """Take those of ``ids`` that nobody else has."""
-        rows = await self._ask(statements.CLAIM, ids, len(ids), self.lease, self._may_take_over)
-        return self._counted(rows)
+        return self._counted(await self._ask(statements.CLAIM, ids, self.lease, self._may_take_over))
 
-    async def claim_missed(self, limit: int, older_than: timedelta, mine: Iterable[UUID] = ()) -> list[asyncpg.Record]:
-        """Take what the doorbell missed: queued too long, due again, or its worker died. ``mine`` are under way here."""
-        rows = await self._ask(statements.CLAIM_MISSED, older_than, limit, self.lease, self._may_take_over, list(mine))
-        return self._counted(rows)
+    async def claim_next(
+        self, room: int, served: UUID, held: Mapping[UUID, int], most: int
+    ) -> tuple[list[asyncpg.Record], bool]:
+        """Take up to ``room`` queued runs, the same share for each user; and whether there may be more.
+
+        ``served`` is the user whose turn was last, ``held`` how many runs each user has here, ``most`` how many one may have.
+        """
+        given = (room, self.lease, served, list(held), list(held.values()), most)
+        rows = await self._ask(statements.CLAIM_NEXT, *given)
+        taken = Counter(row["user_id"] for row in rows)
+        return rows, any(taken[row["user_id"]] >= row["share"] for row in rows)
+
+    async def claim_lost(self, room: int, mine: Iterable[UUID] = ()) -> list[asyncpg.Record]:
+        """Take over up to ``room`` runs whose worker died. ``mine`` are under way here."""
+        if not self._may_take_over:
+            return []
+        return self._counted(await self._ask(statements.CLAIM_LOST, room, self.lease, list(mine)))
+
+    async def wake_due(self) -> int:
+        """Queue the waiting runs whose moment has come; how many there were."""
+        return len(await self._ask(statements.WAKE_DUE, WOKEN_AT_ONCE))
 
     @property
     def _may_take_over(self) -> bool:

@@ -11,12 +11,24 @@ WITH incoming AS (
   ON CONFLICT (hook_id, dedupe_key) DO NOTHING
   RETURNING id, hook_id
 ), hanging AS (
-  SELECT fresh.id AS event_id, fresh.hook_id, areas.id AS area_id, areas.user_id, areas.published_version_id, areas.is_enabled
+  SELECT fresh.id AS event_id, fresh.hook_id, areas.id AS area_id, areas.user_id, areas.published_version_id, areas.is_enabled,
+    areas.max_concurrent_runs AS most, areas.overlap
   FROM fresh JOIN areas ON areas.hook_id = fresh.hook_id AND areas.deleted_at IS NULL
+), full_up AS (
+  -- Counting locks the AREA, so it is done for those alone that drop, and always in the same order.
+  SELECT area_id, area_live_runs(area_id) AS live FROM (
+    SELECT DISTINCT area_id FROM hanging WHERE is_enabled AND most IS NOT NULL AND overlap = 'drop' ORDER BY area_id) dropping
+), dropped AS (
+  SELECT numbered.* FROM (
+    SELECT event_id, hook_id, area_id, user_id, most, row_number() OVER (PARTITION BY area_id ORDER BY event_id) AS number
+    FROM hanging WHERE is_enabled AND most IS NOT NULL AND overlap = 'drop') numbered
+  JOIN full_up USING (area_id) WHERE full_up.live + numbered.number > numbered.most
 ), made AS (
-  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, last_seq)
-  SELECT area_uuid7(), user_id, area_id, published_version_id, event_id, 1 FROM hanging WHERE is_enabled
-  RETURNING id, user_id, area_id, event_id
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, last_seq, max_concurrent_runs, overlap, admitted)
+  SELECT area_uuid7(), user_id, area_id, published_version_id, event_id, 1, most, CASE WHEN most IS NOT NULL THEN overlap END, most IS NULL
+  FROM hanging WHERE is_enabled AND NOT EXISTS (
+    SELECT 1 FROM dropped WHERE dropped.event_id = hanging.event_id AND dropped.area_id = hanging.area_id)
+  RETURNING id, user_id, area_id, event_id, admitted
 ), told AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
   SELECT made.id, 1, date_trunc('day', now()), user_id, area_id, now(), 'event_received', 'info', 'Event received',
@@ -25,42 +37,108 @@ WITH incoming AS (
 ), ledger AS (
   INSERT INTO deliveries (id, user_id, hook_id, area_id, event_id, outcome, reason)
   SELECT area_uuid7(), user_id, hook_id, area_id, event_id, 'paused', 'the AREA was switched off' FROM hanging WHERE NOT is_enabled
+  UNION ALL
+  SELECT area_uuid7(), user_id, hook_id, area_id, event_id, 'throttled', most || ' runs of the AREA were live, the most it allows at once'
+  FROM dropped
 ), fired AS (
   UPDATE hooks SET last_fired_at = now() WHERE id IN (
     SELECT id FROM hooks WHERE id IN (SELECT hook_id FROM fresh)
       AND (last_fired_at IS NULL OR last_fired_at < now() - interval '1 second')
     FOR NO KEY UPDATE SKIP LOCKED)
 )
-SELECT fresh.id AS event_id, made.id AS run_id, made.user_id FROM fresh LEFT JOIN made ON made.event_id = fresh.id
+SELECT fresh.id AS event_id, made.id AS run_id, made.user_id, made.area_id, made.admitted FROM fresh LEFT JOIN made ON made.event_id = fresh.id
 """
 
-# One executor a run: only a queued run, a timer that is due, or a lease that has run out can be claimed. $4: leases count.
-_CLAIMABLE = """(status = 'queued' OR (status = 'waiting' AND due_at <= now())
-   OR (status = 'running' AND lease_until < now() AND $4))"""
-
-_CLAIM = (
-    """
-WITH chosen AS (SELECT id, status AS was FROM runs WHERE {where} AND """
-    + _CLAIMABLE
-    + """
-  ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
-), claimed AS (
-  UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + $3::interval,
+# One executor a run: only a queued run, a timer that is due, or a lease that has run out can be claimed.
+_CLAIM = """
+WITH RECURSIVE {chosen}
+, claimed AS (
+  UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + {lease}::interval,
     started_at = coalesce(started_at, now()), due_at = NULL
   FROM chosen WHERE runs.id = chosen.id
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
-    runs.replay_from, runs.replay_of, runs.is_test, chosen.was
+    runs.replay_from, runs.replay_of, runs.is_test, runs.max_concurrent_runs, chosen.was, chosen.share
 )
 SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment, events.enriched_at IS NULL AS is_raw
 FROM claimed LEFT JOIN events ON events.id = claimed.event_id
+ORDER BY claimed.user_id
 """
+
+# Those of $1 that may be claimed. $3: leases count.
+CLAIM = _CLAIM.format(
+    lease="$2",
+    chosen="""chosen AS (
+  SELECT id, status AS was, 0 AS share FROM runs
+  WHERE id = ANY($1::uuid[]) AND ((status = 'queued' AND admitted) OR (status = 'waiting' AND due_at <= now())
+    OR (status = 'running' AND lease_until < now() AND $3))
+  ORDER BY id FOR UPDATE SKIP LOCKED
+)""",
 )
-CLAIM = _CLAIM.format(where="id = ANY($1::uuid[])")
-# What the doorbell missed: older than $1 and still waiting, in order of age, and not under way ($5) in the asking worker.
-CLAIM_MISSED = _CLAIM.format(
-    where="status IN ('queued', 'running', 'waiting') AND (status <> 'queued' OR created_at < now() - $1::interval)"
-    " AND id <> ALL($5::uuid[])"
+
+# A turn for each user who waits, as far as $1 runs go: the same share of the room for everyone, each user's most urgent and
+# oldest first. $3 is the user who was served last; $4 and $5 say how many runs each user has here, and $6 how many one may.
+CLAIM_NEXT = _CLAIM.format(
+    lease="$2",
+    chosen="""held AS (
+  SELECT * FROM unnest($4::uuid[], $5::int[]) AS t(user_id, runs)
+), waiting AS (
+  SELECT first.*, $6 - coalesce(held.runs, 0) AS room, (coalesce(held.runs, 0) < $6)::int AS number FROM (
+    (SELECT user_id, false AS again FROM runs WHERE status = 'queued' AND admitted AND user_id > $3 ORDER BY user_id LIMIT 1)
+    UNION ALL
+    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted ORDER BY user_id LIMIT 1)
+    LIMIT 1) first LEFT JOIN held USING (user_id)
+  UNION ALL
+  SELECT next.*, $6 - coalesce(held.runs, 0), waiting.number + (coalesce(held.runs, 0) < $6)::int FROM waiting CROSS JOIN LATERAL (
+    (SELECT user_id, waiting.again FROM runs WHERE status = 'queued' AND admitted AND user_id > waiting.user_id ORDER BY user_id LIMIT 1)
+    UNION ALL
+    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted AND NOT waiting.again ORDER BY user_id LIMIT 1)
+    LIMIT 1) next LEFT JOIN held ON held.user_id = next.user_id
+  WHERE waiting.number < $1 AND NOT (next.again AND next.user_id > $3)
+), shares AS (
+  SELECT user_id, least(room, greatest(1, $1 / (SELECT max(number) FROM waiting))) AS share FROM waiting WHERE room > 0
+), chosen AS (
+  SELECT turn.id, 'queued' AS was, shares.share FROM shares CROSS JOIN LATERAL (
+    SELECT id FROM runs WHERE status = 'queued' AND admitted AND user_id = shares.user_id
+    ORDER BY priority, id LIMIT shares.share FOR UPDATE SKIP LOCKED) turn
+)""",
 )
+
+# What dead workers left, at most $1, and not what is under way in the asking one ($3).
+CLAIM_LOST = _CLAIM.format(
+    lease="$2",
+    chosen="""chosen AS (
+  SELECT id, status AS was, 0 AS share FROM runs WHERE status = 'running' AND lease_until < now() AND id <> ALL($3::uuid[])
+  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+)""",
+)
+
+# Timers whose moment has come take their place in the queue.
+WAKE_DUE = """
+UPDATE runs SET status = 'queued', due_at = NULL WHERE id IN (
+  SELECT id FROM runs WHERE status = 'waiting' AND due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+# AREAs with runs behind their limit that may be let in, or are to be replaced: one look an AREA, however many wait.
+BEHIND = """
+WITH RECURSIVE behind AS (
+  (SELECT area_id FROM runs WHERE NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' ORDER BY area_id LIMIT 1)
+  UNION ALL
+  SELECT next.area_id FROM behind CROSS JOIN LATERAL (
+    SELECT area_id FROM runs WHERE NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' AND area_id > behind.area_id
+    ORDER BY area_id LIMIT 1) next
+)
+SELECT behind.area_id FROM behind CROSS JOIN LATERAL (
+  SELECT max_concurrent_runs AS most, overlap FROM runs
+  WHERE area_id = behind.area_id AND NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' ORDER BY priority, id LIMIT 1) head
+WHERE head.overlap = 'replace' OR head.most > (
+  SELECT count(*) FROM runs WHERE area_id = behind.area_id AND admitted AND max_concurrent_runs IS NOT NULL
+    AND status IN ('queued', 'running', 'waiting'))
+LIMIT $1
+"""
+
+# Lets in what the limit of one AREA has room for; names what is to be replaced. See the migration that makes the function.
+ADMIT = "SELECT run_id, owner_id, verdict FROM area_admit($1)"
 
 # Every write of a worker names its fence: a worker that lost its lease changes nothing. Nor does a write that was given up,
 # sent again, and arrives after those that followed it: the story never gets shorter.
@@ -162,11 +240,4 @@ UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_
   -- Whether it is in use is not the scheduler's to say.
   status = CASE WHEN status = 'unused' OR $7 = 'unused' THEN status ELSE $7 END
 WHERE id = $1 AND lease_until = $2 RETURNING id
-"""
-
-STALE = """
-SELECT id FROM runs WHERE (status = 'queued' AND created_at < now() - interval '2 seconds'
-    AND (rung_at IS NULL OR rung_at < now() - interval '10 seconds'))
-  OR (status = 'waiting' AND due_at <= now()) OR (status = 'running' AND lease_until < now())
-ORDER BY id LIMIT $1
 """

@@ -13,6 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from area.core import log, metrics
+from area.core.flight import Aborted, Flight
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.core.tracing import now_ns, span_id, tracing
@@ -94,6 +95,9 @@ class Steps:
             while not run.is_held():
                 # Frozen while the answer was on its way: if another has the run by now, the call is not ours to make.
                 await run.commit()
+        if run.cancelled:
+            self._aborted(run, step, state, crashed=crashed)
+            return
         began = time.perf_counter()
         try:
             output = await self._call(run, step, inputs, resumed=resumed, tried_since=tried_since)
@@ -105,6 +109,8 @@ class Steps:
             run.outputs[step.key] = {}
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
             run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
+        except Aborted:
+            self._aborted(run, step, state, crashed=crashed)
         except Exception as error:
             self._failed(run, step, state, inputs, error)
         else:
@@ -131,8 +137,14 @@ class Steps:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
 
         using = self._using(run, step, write, resumed=resumed, tried_since=tried_since)
-        async with asyncio.timeout(step.timeout), using as context:
-            answer = await step.reaction.fn(context, inputs)
+        flight = Flight(harmless=step.reaction.pure)
+        run.flights.add(flight)
+        try:
+            with flight.under_way():
+                async with asyncio.timeout(step.timeout), using as context:
+                    answer = await step.reaction.fn(context, inputs)
+        finally:
+            run.flights.discard(flight)
         if not isinstance(answer, step.reaction.outputs):
             answer = step.reaction.outputs.model_validate(answer)
         output = answer.model_dump(mode="json")
@@ -271,6 +283,16 @@ class Steps:
         run.changed(state)
         level = "warning" if error else "info"
         run.tell(kind, message, level=level, step=state.key, data={"dueAt": until.isoformat()})
+
+    def _aborted(self, run: Execution, step: PlanStep, state: StepState, *, crashed: bool) -> None:
+        if crashed and not step.reaction.pure:
+            self._unknown(
+                run, state, "A worker died during the call, and the run was cancelled before it was made again."
+            )
+            return
+        state.effect = "none"
+        run.finish_step(state, "skipped")
+        run.tell("step_skipped", "Skipped: cancelled before anything was sent", step=state.key)
 
     def _skip(self, run: Execution, state: StepState, why: str) -> None:
         run.finish_step(state, "skipped")

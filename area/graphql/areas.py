@@ -13,7 +13,7 @@ from strawberry import enum_value, field
 from area.core.ids import to_global, uuid_of
 from area.db import models as m
 from area.graphql.context import Info
-from area.graphql.enums import DeliveryOutcome, ExecutionMode, RunStatus, stored
+from area.graphql.enums import DeliveryOutcome, ExecutionMode, OverlapPolicy, RunStatus, stored
 from area.graphql.fields import paged, resolved
 from area.graphql.loaders import RunConditions
 from area.graphql.nodes import Node, finds
@@ -81,6 +81,11 @@ class Area(Node):
     async def max_concurrent_runs(self, info: Info) -> int | None:
         """How many of its runs go on at once."""
         return (await self._newest(info)).max_concurrent_runs
+
+    @resolved(description="What becomes of an event beyond `maxConcurrentRuns`, in its newest version.")
+    async def overlap(self, info: Info) -> OverlapPolicy:
+        """What becomes of an event beyond the limit."""
+        return OverlapPolicy[(await self._newest(info)).overlap.upper()]
 
     @resolved(description="What watches for its events.")
     async def hook(self, info: Info) -> Hook | None:

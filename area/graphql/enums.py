@@ -122,6 +122,17 @@ class OnFailure(Enum):
     CONTINUE = enum_value("continue", description="The run goes on with the next steps.")
 
 
+@strawberry.enum(
+    description="What becomes of an event when as many runs of its AREA are live as `maxConcurrentRuns` allows."
+)
+class OverlapPolicy(Enum):
+    """What becomes of an event beyond the limit of runs at once."""
+
+    QUEUE = enum_value("queue", description="Its run waits until another has ended.")
+    DROP = enum_value("drop", description="It does not run; a delivery with the outcome THROTTLED says so.")
+    REPLACE = enum_value("replace", description="It runs; the oldest live run is cancelled.")
+
+
 @strawberry.enum(description="How much a log entry matters.")
 class LogLevel(Enum):
     """How much a log entry matters."""

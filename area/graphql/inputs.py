@@ -12,7 +12,7 @@ from strawberry.scalars import JSON
 from area.core.errors import AreaError, InvalidInput, InvalidInputs, NotFound, Path
 from area.core.ids import uuid_of
 from area.engine.areas import AreaDraft, ReactionDraft
-from area.graphql.enums import ExecutionMode, OnFailure, stored
+from area.graphql.enums import ExecutionMode, OnFailure, OverlapPolicy, stored
 
 
 @strawberry.input(description="How a reaction is tried again.")
@@ -59,6 +59,9 @@ class CreateAreaInput:
     is_enabled: bool = field(default=True, description="Whether it reacts at once.")
     mode: ExecutionMode = field(default=ExecutionMode.SEQUENTIAL, description="How the reactions follow one another.")
     max_concurrent_runs: int | None = field(default=None, description="How many of its runs may go on at once.")
+    overlap: OverlapPolicy = field(
+        default=OverlapPolicy.QUEUE, description="What becomes of an event beyond `maxConcurrentRuns`."
+    )
     idempotency_key: str | None = field(
         default=None, description="Any text; a second call with the same key returns what the first one made."
     )
@@ -77,6 +80,9 @@ class UpdateAreaInput:
     is_enabled: bool = field(default=True, description="Whether it reacts.")
     mode: ExecutionMode = field(default=ExecutionMode.SEQUENTIAL, description="How the reactions follow one another.")
     max_concurrent_runs: int | None = field(default=None, description="How many of its runs may go on at once.")
+    overlap: OverlapPolicy = field(
+        default=OverlapPolicy.QUEUE, description="What becomes of an event beyond `maxConcurrentRuns`."
+    )
 
 
 def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
@@ -92,6 +98,7 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
         is_enabled=given.is_enabled,
         mode=stored(given.mode),
         max_concurrent_runs=given.max_concurrent_runs,
+        overlap=stored(given.overlap),
         idempotency_key=given.idempotency_key if isinstance(given, CreateAreaInput) else None,
     )
     if problems:

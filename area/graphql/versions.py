@@ -15,7 +15,7 @@ from area.db import models as m
 from area.graphql.accounts import ConnectedAccount
 from area.graphql.catalogue import ActionDefinition, ReactionDefinition
 from area.graphql.context import Info
-from area.graphql.enums import ExecutionMode, HookKind, HookStatus, OnFailure
+from area.graphql.enums import ExecutionMode, HookKind, HookStatus, OnFailure, OverlapPolicy
 from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find, finds
 
@@ -105,6 +105,7 @@ class AreaVersion:
     version: int = field(description="1, 2, 3 …")
     mode: ExecutionMode = field(description="How the reactions follow one another.")
     max_concurrent_runs: int | None = field(description="How many runs go on at once; null is no limit.")
+    overlap: OverlapPolicy = field(description="What becomes of an event beyond that.")
     created_at: datetime = field(description="When it was saved.")
     action: AreaAction = field(description="What starts it.")
     reactions: list[AreaReaction] = field(description="What it does.")
@@ -117,6 +118,7 @@ class AreaVersion:
             version=row.version,
             mode=ExecutionMode[row.mode.upper()],
             max_concurrent_runs=row.max_concurrent_runs,
+            overlap=OverlapPolicy[row.overlap.upper()],
             created_at=row.created_at,
             action=AreaAction.of(row.action),
             reactions=[AreaReaction.of(stored) for stored in row.reactions],

@@ -1,4 +1,4 @@
-"""A scheduler process: looks at due hooks, rings for forgotten runs, keeps the tables in shape. Any number may run."""
+"""A scheduler process: looks at due hooks, keeps the tables in shape. Any number may run."""
 
 import asyncio
 import gc
@@ -7,18 +7,17 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from area.core import log, metrics
+from area.core import log
 from area.core.settings import Settings
-from area.engine import housekeeping, polling, statements
+from area.engine import housekeeping, polling
 from area.engine.figures import Figures
-from area.engine.platform import Platform, open_platform
+from area.engine.platform import open_platform
 from area.workers.lifecycle import cancel, stop_signal
 from area.workers.probes import Probes
 
 logger = log.get(__name__)
 
 TICK = 0.25
-STALE_AT_ONCE = 2_000
 
 
 async def run_scheduler(settings: Settings) -> None:
@@ -39,7 +38,6 @@ async def run_scheduler(settings: Settings) -> None:
     tasks = [
         asyncio.create_task(_forever(lambda: look(polling.CLOCKED), TICK)),
         asyncio.create_task(_forever(lambda: look(polling.POLLED), TICK)),
-        asyncio.create_task(_forever(lambda: ring_stale(platform), 1.0)),
         asyncio.create_task(_forever(tidy, 1800.0)),
         asyncio.create_task(_forever(figures.refresh, 10.0)),
     ]
@@ -52,17 +50,6 @@ async def run_scheduler(settings: Settings) -> None:
         if probes:
             await probes.stop()
         await platform.close()
-
-
-async def ring_stale(platform: Platform) -> int:
-    """Ring again for what waits and should not: forgotten by Redis, due again, or left by a dead worker."""
-    rows = await platform.db.pool.fetch(statements.STALE, STALE_AT_ONCE)
-    ids = [row["id"] for row in rows]
-    if ids:
-        await platform.db.pool.execute("UPDATE runs SET rung_at = now() WHERE id = ANY($1::uuid[])", ids)
-        platform.doorbell.ring(ids)
-        metrics.SWEPT.labels("scheduler").inc(len(ids))
-    return len(ids)
 
 
 async def _forever(work: Callable[[], Awaitable[object]], seconds: float) -> None:

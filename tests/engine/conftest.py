@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,10 @@ from area.engine.areas import AreaDraft, ReactionDraft, create_area
 from area.engine.executor import Executor
 from area.engine.platform import Platform
 from area.nodes import sdk
+from area.workers.lifecycle import cancel
+from area.workers.worker import listener
+
+ENDED = "SELECT bool_and(status IN ('succeeded', 'failed', 'cancelled')) FROM runs WHERE id = ANY($1::uuid[])"
 
 
 class World:
@@ -28,9 +33,11 @@ class World:
         self.user = user
         self.pool = platform.db.pool
 
-    async def area(self, *reactions: ReactionDraft, action: str = "webhook.received", **draft: Any) -> Area:
-        config = draft.pop("config", {})
-        return await create_area(self.platform, self.user, AreaDraft("Test", action, config, list(reactions), **draft))
+    def draft(self, *reactions: ReactionDraft, action: str = "webhook.received", **draft: Any) -> AreaDraft:
+        return AreaDraft("Test", action, draft.pop("config", {}), list(reactions), **draft)
+
+    async def area(self, *reactions: ReactionDraft, **draft: Any) -> Area:
+        return await create_area(self.platform, self.user, self.draft(*reactions, **draft))
 
     async def fire(self, area: Area, body: Any, **headers: str) -> Any:
         token = await self.pool.fetchval("SELECT token FROM hooks WHERE id = $1", area.hook_id)
@@ -50,6 +57,27 @@ class World:
         run = await self.run_of(area)
         await self.execute(run)
         return run
+
+    @asynccontextmanager
+    async def working(self, **settings: Any) -> AsyncIterator[Executor]:
+        """What a worker process does, for a while; gives its executor."""
+        executor = replace(self.platform, settings=self.platform.settings.model_copy(update=settings)).executor()
+        worker = listener(self.platform, executor)
+        tasks = [asyncio.create_task(part) for part in (executor.work(), executor.keep_leases(), worker.start())]
+        try:
+            yield executor
+        finally:
+            await executor.stop()
+            await worker.stop()
+            await cancel(tasks)
+
+    async def ended(self, *runs: UUID) -> None:
+        """Wait until these runs have ended."""
+
+        async def all_ended() -> bool:
+            return bool(await self.pool.fetchval(ENDED, list(runs)))
+
+        await eventually(all_ended, 30)
 
     async def status(self, run: UUID) -> str:
         found: str = await self.pool.fetchval("SELECT status FROM runs WHERE id = $1", run)

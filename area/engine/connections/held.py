@@ -28,7 +28,8 @@ WITH free AS (
   WHERE r.status = 'held' AND ($1::text IS NULL OR r.error ->> 'accountId' = $1::text)
   ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED
 ), freed AS (
-  UPDATE runs SET status = 'queued', fence = fence + 1, last_seq = last_seq + 1, error = NULL, lease_until = NULL
+  UPDATE runs SET status = 'queued', fence = fence + 1, last_seq = last_seq + 1, error = NULL, lease_until = NULL,
+    admitted = max_concurrent_runs IS NULL
   FROM free WHERE runs.id = free.id AND runs.status = 'held'
   RETURNING runs.id, runs.user_id, runs.area_id, runs.last_seq
 ), told AS (
@@ -95,7 +96,7 @@ class Held:
         only, count = None if account_id is None else str(account_id), 0
         while rows := await self._pool.fetch(RELEASE, only, AT_ONCE):
             count += len(rows)
-            self._doorbell.ring(row["id"] for row in rows)
+            self._doorbell.ring(len(rows))
             for row in rows:
                 self._doorbell.announce(row["user_id"], row["id"])
         if count:
