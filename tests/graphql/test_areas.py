@@ -179,3 +179,15 @@ async def test_an_account_of_somebody_else_cannot_be_used(ada: Client, eve: Clie
     action = {"action": "webhook.received", "accountId": to_global("ConnectedAccount", account)}
     made = (await ada.data(CREATE, input=LOG_AREA | {"action": action}))["createArea"]
     assert made == {"area": None, "errors": [{"code": "NOT_FOUND", "path": ["action", "accountId"]}]}
+
+
+async def test_an_area_says_what_becomes_of_events_beyond_its_limit(ada: Client) -> None:
+    make = """mutation($input: CreateAreaInput!) { createArea(input: $input) {
+      area { maxConcurrentRuns overlap versions { nodes { maxConcurrentRuns overlap } } } errors { path } } }"""
+    plain = (await ada.data(make, input=LOG_AREA))["createArea"]["area"]
+    limited = LOG_AREA | {"maxConcurrentRuns": 2, "overlap": "DROP"}
+    dropping = (await ada.data(make, input=limited))["createArea"]["area"]
+    none = (await ada.data(make, input=LOG_AREA | {"maxConcurrentRuns": 0}))["createArea"]
+    assert (plain["maxConcurrentRuns"], plain["overlap"]) == (None, "QUEUE")
+    assert dropping["versions"]["nodes"] == [{"maxConcurrentRuns": 2, "overlap": "DROP"}]
+    assert none == {"area": None, "errors": [{"path": ["maxConcurrentRuns"]}]}
