@@ -26,8 +26,7 @@ WITH incoming AS (
 ), made AS (
   INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, last_seq, max_concurrent_runs, overlap, admitted)
   SELECT area_uuid7(), user_id, area_id, published_version_id, event_id, 1, most, CASE WHEN most IS NOT NULL THEN overlap END, most IS NULL
-  FROM hanging WHERE is_enabled AND NOT EXISTS (
-    SELECT 1 FROM dropped WHERE dropped.event_id = hanging.event_id AND dropped.area_id = hanging.area_id)
+  FROM hanging WHERE is_enabled AND (event_id, area_id) NOT IN (SELECT event_id, area_id FROM dropped)
   RETURNING id, user_id, area_id, event_id, admitted
 ), told AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
