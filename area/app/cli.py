@@ -16,6 +16,7 @@ from area.app import dev as development
 from area.app import serve
 from area.app.doctor import examine
 from area.app.processes import EmbeddedError
+from area.app.scaffold import ScaffoldError, scaffold
 from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
 from area.app.watch import WatchError
 from area.app.watch import watch as watch_feed
@@ -135,6 +136,16 @@ def _grades() -> None:
         out.print("Without the repository's tests at hand, services get no grade for them.")
 
 
+@cli.command("new-service")
+def new_service(name: Annotated[str, typer.Argument(help="Its key, such as github.", show_default=False)]) -> None:
+    """Write a new service's module, stand-in and test, to start from."""
+    made = scaffold(name, Path.cwd())
+    out.print("\n".join(f"Made {path.relative_to(Path.cwd())}" for path in made))
+    out.print(
+        "Now: AREA_UPDATE_CATALOGUE=1 .venv/bin/pytest tests/nodes    (docs/HOWTOCONTRIBUTE.md goes on from here)"
+    )
+
+
 @cli.command()
 def watch(
     url: Annotated[str, typer.Option(help="Address of the API.")] = "http://127.0.0.1:8000",
@@ -171,7 +182,7 @@ def main() -> None:
         cli()
     except SettingsError as error:
         _fail(str(error), 2)
-    except (EmbeddedError, WatchError) as error:
+    except (EmbeddedError, ScaffoldError, WatchError) as error:
         _fail(str(error))
     except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
         _fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")

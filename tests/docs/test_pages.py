@@ -16,7 +16,7 @@ API = (ROOT / "docs" / "API_SPEC.md").read_text()
 
 def test_readme_lists_each_command_and_no_other() -> None:
     section = README.split("## Commands")[1].split("\n## ")[0]
-    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    listed = re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)
     assert sorted(listed) == sorted(
         str(command.name or command.callback.__name__) for command in cli.registered_commands
     )  # type: ignore[union-attr]
