@@ -220,8 +220,8 @@ class Discord(StandIn):
         """The consent that has the ``bot`` scope adds the bot to a server, and says to which."""
         if "bot" not in grant.scopes or grant.user is None or "added" in grant.user.facts:
             return answer
-        own = next(one.id for one in self.servers.values() if one.owner == grant.user.id)
-        server = self.servers[grant.user.facts.get("guild", own)]
+        owned = [one.id for one in self.servers.values() if one.owner == grant.user.id]
+        server = self.servers[grant.user.facts.get("guild") or owned[0]]
         self.bot.servers.add(server.id)
         rest = {name: GUILD_REST[name] for name in ("icon", "description", "features", "region", "verification_level")}
         return answer | {
