@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     payload_limit: int = Field(
         32 << 10, ge=1024, description="Inputs and outputs above this many bytes are cut, marked, in the run log."
     )
+    pause_after_failures: int = Field(
+        50,
+        ge=0,
+        description="Failed runs in a row after which an AREA that sets nothing else is switched off; 0: never.",
+    )
     retention_days: int = Field(
         30, ge=1, description="Days that run events are kept before their partition is dropped."
     )

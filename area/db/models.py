@@ -216,6 +216,7 @@ class Area(_Row):
     hook_id: Mapped[UUID | None] = mapped_column(ForeignKey("hooks.id", ondelete="SET NULL"))
     published_version_id: Mapped[UUID | None]
     failures_in_row: Mapped[int] = mapped_column(server_default="0")
+    pause_after_failures: Mapped[int | None]
     # Copies of the published version's, so that intake reads one row for an AREA.
     max_concurrent_runs: Mapped[int | None]
     overlap: Mapped[str] = mapped_column(server_default="queue")
@@ -227,6 +228,7 @@ class Area(_Row):
         UniqueConstraint("user_id", "idempotency_key"),
         _one_of("overlap", Overlap),
         Index("ix_areas_user_id_id", "user_id", "id"),
+        Index("ix_areas_failing", "id", postgresql_where=text("failures_in_row > 0")),
         Index("ix_areas_hook_id_live", "hook_id", postgresql_where=text("is_enabled AND deleted_at IS NULL")),
     )
 

@@ -46,6 +46,7 @@ class AreaDraft:
     account_id: UUID | None = None
     max_concurrent_runs: int | None = None
     overlap: str = "queue"
+    pause_after_failures: int | None = None
     idempotency_key: str | None = None
 
 
@@ -68,6 +69,7 @@ async def create_area(platform: Platform, user_id: UUID, draft: AreaDraft) -> Ar
             name=draft.name.strip(),
             description=draft.description,
             is_enabled=draft.is_enabled,
+            pause_after_failures=draft.pause_after_failures,
             idempotency_key=draft.idempotency_key,
             version=1,
             published_version=1,
@@ -100,6 +102,9 @@ async def update_area(
                 path=("expectedVersion",),
             )
         area.name, area.description, area.is_enabled = draft.name.strip(), draft.description, draft.is_enabled
+        area.pause_after_failures = draft.pause_after_failures
+        if draft.is_enabled:
+            area.paused_reason = None
         area.version += 1
         await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
         await session.commit()
@@ -129,7 +134,6 @@ async def set_area_enabled(platform: Platform, user_id: UUID, area_id: UUID, ena
         area = await _owned(session, user_id, area_id)
         area.is_enabled, area.paused_reason, area.updated_at = enabled, None, now()
         if enabled:
-            area.failures_in_row = 0
             stored = (
                 await session.execute(select(AreaVersion).where(AreaVersion.id == area.published_version_id))
             ).scalar_one()
@@ -170,6 +174,8 @@ async def _check(platform: Platform, user_id: UUID, draft: AreaDraft) -> Checked
         problems.append(InvalidInput("A name has at most 200 characters.", path=("name",)))
     if draft.mode not in ("sequential", "parallel"):
         problems.append(InvalidInput("The mode is sequential or parallel.", path=("mode",)))
+    if draft.pause_after_failures is not None and draft.pause_after_failures < 0:
+        problems.append(InvalidInput("A number of failures, or 0 for never.", path=("pauseAfterFailures",)))
     if draft.overlap not in set(Overlap):
         problems.append(InvalidInput(f"The overlap is one of {', '.join(Overlap)}.", path=("overlap",)))
     checked = check_draft(platform.registry, draft, platform.settings.max_reactions, problems)
@@ -239,6 +245,8 @@ async def _publish(
     area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer, checked.account)
     area.published_version, area.published_version_id, area.updated_at = version.version, version.id, now()
     area.max_concurrent_runs, area.overlap = version.max_concurrent_runs, version.overlap
+    # Its owner has looked at it: what failed before does not count against it.
+    area.failures_in_row = 0
     if before != area.hook_id or not area.is_enabled:
         await hooks.release(session, before)
         await hooks.release(session, area.hook_id)
@@ -255,6 +263,7 @@ def _draft_of(area: Area, stored: AreaVersion) -> AreaDraft:
         mode=stored.mode,
         max_concurrent_runs=stored.max_concurrent_runs,
         overlap=stored.overlap,
+        pause_after_failures=area.pause_after_failures,
         action=stored.action["action"],
         account_id=account(stored.action.get("accountId")),
         config=stored.action["config"],

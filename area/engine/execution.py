@@ -37,12 +37,14 @@ class Execution:
         self._replays_from: str | None = claim["replay_from"]
         self.was_running: bool = claim["was"] == "running"
         self.is_limited: bool = claim["max_concurrent_runs"] is not None
+        self.is_of_event: bool = claim["cause"] == "event"
         self.cancelled: bool = claim["cancel_requested"]
         self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
         self.received_at: datetime = claim["received_at"]
         self.event_id: UUID | None = claim["event_id"]
         self.is_raw: bool = claim["event_id"] is not None and claim["is_raw"]
         self.stopped: str | None = None
+        self.filtered: str | None = None
         self.flights: set[Flight] = set()
         self.failure: dict[str, Any] | None = None
         self.held_for: dict[str, Any] | None = None
@@ -141,6 +143,7 @@ class Execution:
                 self._seq,
                 due_at,
                 {"failed": self.failure, "held": self.held_for}.get(status),
+                self.filtered if status == "succeeded" else None,
                 [state.row(self.id) for state in steps.values()],
                 events,
             )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +21,7 @@ from area.engine.connections.accounts import Accounts
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
 from area.engine.execution import FINAL, Execution
+from area.engine.failures import Failures
 from area.engine.plan import Plan, PlanBroken, Plans, PlanStep
 from area.engine.runs import Fenced, Runs
 from area.engine.steps import Steps
@@ -49,6 +51,7 @@ class Executor:
         enrichment: Enrichment,
         admission: Admission,
         wakeups: Wakeups,
+        failures: Failures,
     ) -> None:
         self._runs = runs
         self._enrichment = enrichment
@@ -58,6 +61,7 @@ class Executor:
         self._settings = settings
         self._admission = admission
         self._wakeups = wakeups
+        self._failures = failures
         # A tenth of the slots is never one user's alone, so that slow runs of one do not keep out the others.
         self._most = settings.worker_concurrency - settings.worker_concurrency // 10
         self._wake = asyncio.Event()
@@ -123,8 +127,7 @@ class Executor:
             await run.load(plan)
         except PlanBroken as error:
             run.failure = {"code": "AREA_BROKEN", "message": str(error)}
-            run.tell("run_failed", str(error), level="error", data={"error": run.failure})
-            await run.commit("failed")
+            await self._fail(run, run.failure)
             return
         if run.first:
             run.tell("run_started", f"Running {plan.area_name}")
@@ -178,8 +181,7 @@ class Executor:
             await run.commit("held")
         elif run.failure:
             self._skip_rest(run, plan)
-            run.tell("run_failed", run.failure["message"], level="error", data={"error": run.failure})
-            await run.commit("failed")
+            await self._fail(run, run.failure)
         elif run.held_for and not run.stopped:
             run.tell("run_held", run.held_for["message"], level="warning", data={"error": run.held_for})
             await run.commit("held")
@@ -196,6 +198,13 @@ class Executor:
             # A graceful stop: give the run back so that another worker goes on at once.
             await run.commit("queued")
             self._doorbell.ring()
+
+    async def _fail(self, run: Execution, failure: dict[str, Any]) -> None:
+        paused = await self._failures.count(run.area_id, failure) if run.is_of_event else None
+        if paused:
+            run.tell("area_paused", f"The AREA was switched off: {paused}", level="warning")
+        run.tell("run_failed", failure["message"], level="error", data={"error": failure})
+        await run.commit("failed")
 
     def _skip_rest(self, run: Execution, plan: Plan) -> None:
         for step in plan.steps:

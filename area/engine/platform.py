@@ -20,6 +20,7 @@ from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
 from area.engine.executor import Executor
+from area.engine.failures import Failures
 from area.engine.feed import Feed
 from area.engine.intake import Intake
 from area.engine.plan import Plans
@@ -62,6 +63,7 @@ class Platform:
             enrichment,
             self.admission,
             self.wakeups,
+            Failures(self.db, self.settings.pause_after_failures),
         )
 
     def using(

@@ -65,6 +65,8 @@ class Checkpoint:
     last_seq: int
     due_at: datetime | None = None
     error: dict[str, Any] | None = None
+    filtered: str | None = None
+    """Why the run's event was filtered out, when it was."""
     steps: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     asked_at: float = 0.0
@@ -161,11 +163,11 @@ class Runs:
                 delay = min(delay * 2, 1.0)
 
     async def _flush(self, batch: list[Checkpoint]) -> list[bool | None]:
-        heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error)] for c in batch]
+        heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error), c.filtered] for c in batch]
         steps = [row for c in batch for row in c.steps]
         events = [row for c in batch for row in c.events]
         rows, asked_at = await self._persist(
-            [*_columns(heads, 6), self.lease, *_columns(steps, 13), *_columns(events, 9)]
+            [*_columns(heads, 7), self.lease, *_columns(steps, 13), *_columns(events, 9)]
         )
         for checkpoint in batch:
             checkpoint.asked_at = asked_at

@@ -56,7 +56,7 @@ WITH RECURSIVE {chosen}
     started_at = coalesce(started_at, now()), due_at = NULL
   FROM chosen WHERE runs.id = chosen.id
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
-    runs.replay_from, runs.replay_of, runs.is_test, runs.max_concurrent_runs, chosen.was, chosen.share
+    runs.replay_from, runs.replay_of, runs.is_test, runs.cause, runs.max_concurrent_runs, chosen.was, chosen.share
 )
 SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment, events.enriched_at IS NULL AS is_raw
 FROM claimed LEFT JOIN events ON events.id = claimed.event_id
@@ -143,22 +143,22 @@ ADMIT = "SELECT run_id, owner_id, verdict FROM area_admit($1)"
 # sent again, and arrives after those that followed it: the story never gets shorter.
 CHECKPOINT = """
 WITH given AS (
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[])
-    AS t(id, fence, status, last_seq, due_at, error)
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[], $7::text[])
+    AS t(id, fence, status, last_seq, due_at, error, filtered)
 ), ok AS (
   -- A cancel that was accepted while the run went to rest must not rest with it: queued, it is claimed and cancelled.
   UPDATE runs SET status = CASE WHEN given.status IN ('waiting', 'held') AND runs.cancel_requested THEN 'queued' ELSE given.status END,
     last_seq = given.last_seq, due_at = CASE WHEN NOT runs.cancel_requested THEN given.due_at END,
-    error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $7::interval END,
+    error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $8::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
   FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running' AND runs.last_seq <= given.last_seq
-  RETURNING runs.id, runs.user_id, runs.area_id, runs.cancel_requested
+  RETURNING runs.id, runs.user_id, runs.area_id, runs.event_id, runs.cause, runs.is_test, runs.status, runs.cancel_requested, given.filtered
 ), steps AS (
   INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
   SELECT s.run_id, s.position, s.key, s.reaction, s.status, s.attempt, s.due_at, s.input::jsonb, s.output::jsonb, s.error::jsonb,
     s.effect, s.started_at, s.finished_at
-  FROM unnest($8::uuid[], $9::int[], $10::text[], $11::text[], $12::text[], $13::int[], $14::timestamptz[], $15::text[], $16::text[],
-      $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[])
+  FROM unnest($9::uuid[], $10::int[], $11::text[], $12::text[], $13::text[], $14::int[], $15::timestamptz[], $16::text[], $17::text[],
+      $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[])
     AS s(run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
   JOIN ok ON ok.id = s.run_id
   ON CONFLICT (run_id, position) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, due_at = excluded.due_at,
@@ -167,12 +167,41 @@ WITH given AS (
 ), told AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, step, message, data)
   SELECT e.run_id, e.seq, e.day, ok.user_id, ok.area_id, e.at, e.kind, e.level, e.step, e.message, e.data::jsonb
-  FROM unnest($21::uuid[], $22::int[], $23::timestamptz[], $24::timestamptz[], $25::text[], $26::text[], $27::text[], $28::text[],
-      $29::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
+  FROM unnest($22::uuid[], $23::int[], $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::text[], $29::text[],
+      $30::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
   JOIN ok ON ok.id = e.run_id
   ON CONFLICT DO NOTHING -- a checkpoint sent again because its answer was lost
+), ledger AS (
+  INSERT INTO deliveries (id, user_id, hook_id, area_id, event_id, run_id, outcome, reason)
+  SELECT area_uuid7(), ok.user_id, events.hook_id, ok.area_id, ok.event_id, ok.id, 'filtered', ok.filtered
+  FROM ok JOIN events ON events.id = ok.event_id WHERE ok.filtered IS NOT NULL AND ok.cause = 'event'
+), cleared AS (
+  -- Almost always nothing: the index has only AREAs whose last run failed. Nobody is waited for, so there is no deadlock.
+  UPDATE areas SET failures_in_row = 0 WHERE id IN (
+    SELECT id FROM areas WHERE failures_in_row > 0
+      AND id IN (SELECT area_id FROM ok WHERE status = 'succeeded' AND NOT is_test)
+    FOR NO KEY UPDATE SKIP LOCKED)
 )
 SELECT id, cancel_requested FROM ok
+"""
+
+# Failed runs of an AREA are counted until one succeeds; at the limit ($3 is the platform's own) the AREA switches itself off.
+FAILED_IN_ROW = """
+WITH area AS (
+  SELECT id, user_id, hook_id, is_enabled, failures_in_row + $2 AS failures, coalesce(pause_after_failures, $3) AS most
+  FROM areas WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
+), counted AS (
+  UPDATE areas SET failures_in_row = area.failures,
+    is_enabled = area.is_enabled AND NOT (area.most > 0 AND area.failures >= area.most),
+    paused_reason = CASE WHEN area.is_enabled AND area.most > 0 AND area.failures >= area.most
+      THEN area.failures || ' runs in a row have failed, the last with ' || $4::text ELSE areas.paused_reason END
+  FROM area WHERE areas.id = area.id
+  RETURNING areas.id, area.user_id, area.hook_id, areas.paused_reason AS reason, area.is_enabled AND NOT areas.is_enabled AS paused
+), ledger AS (
+  INSERT INTO deliveries (id, user_id, hook_id, area_id, outcome, reason)
+  SELECT area_uuid7(), user_id, hook_id, id, 'paused', reason FROM counted WHERE paused AND hook_id IS NOT NULL
+)
+SELECT hook_id, reason FROM counted WHERE paused
 """
 
 # A renewal never waits for a lock, so it cannot be part of a deadlock: a run that is locked is being checkpointed, which renews it.

@@ -105,6 +105,8 @@ class Steps:
             self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
         except sdk.StopRun as stop:
             run.stopped = stop.reason or "stopped"
+            if isinstance(stop, sdk.Filtered):
+                run.filtered = f"step {step.key!r}: {stop.reason or 'filtered'}"
             run.finish_step(state, "succeeded", {})
             run.outputs[step.key] = {}
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"

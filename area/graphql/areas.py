@@ -57,6 +57,10 @@ class Area(Node):
     is_enabled: bool = field(description="Whether its owner wants it to react.")
     status: AreaStatus = field(description="Whether it reacts.")
     paused_reason: str | None = field(description="Why the platform switched it off.")
+    failures_in_row: int = field(description="How many of its runs have failed since the last that succeeded.")
+    pause_after_failures: int | None = field(
+        description="Failed runs in a row after which it is switched off; 0 is never, null as the platform has it."
+    )
     version: int = field(description="Its newest version; pass it as `expectedVersion`.")
     published_version: int = field(description="The version that runs.")
     created_at: datetime = field(description="When it was created.")
@@ -141,6 +145,8 @@ class Area(Node):
             is_enabled=row.is_enabled,
             status=status if row.is_enabled or row.paused_reason else AreaStatus.DISABLED,
             paused_reason=row.paused_reason,
+            failures_in_row=row.failures_in_row,
+            pause_after_failures=row.pause_after_failures,
             version=row.version,
             published_version=row.published_version,
             created_at=row.created_at,

@@ -160,6 +160,7 @@ class LogKind(Enum):
     LOG = enum_value("log", description="A line that the reaction wrote.")
     RUN_SUCCEEDED = enum_value("run_succeeded", description="The run is done.")
     RUN_FAILED = enum_value("run_failed", description="The run failed.")
+    AREA_PAUSED = enum_value("area_paused", description="So many runs failed in a row that the AREA was switched off.")
     RUN_CANCELLED = enum_value("run_cancelled", description="Its owner ended the run.")
     RUN_WAITING = enum_value("run_waiting", description="The run waits without a worker.")
     RUN_HELD = enum_value("run_held", description="The run stopped until a person decides.")

@@ -62,6 +62,10 @@ class CreateAreaInput:
     overlap: OverlapPolicy = field(
         default=OverlapPolicy.QUEUE, description="What becomes of an event beyond `maxConcurrentRuns`."
     )
+    pause_after_failures: int | None = field(
+        default=None,
+        description="Failed runs in a row after which it is switched off; 0 is never, null as the platform has it.",
+    )
     idempotency_key: str | None = field(
         default=None, description="Any text; a second call with the same key returns what the first one made."
     )
@@ -83,6 +87,10 @@ class UpdateAreaInput:
     overlap: OverlapPolicy = field(
         default=OverlapPolicy.QUEUE, description="What becomes of an event beyond `maxConcurrentRuns`."
     )
+    pause_after_failures: int | None = field(
+        default=None,
+        description="Failed runs in a row after which it is switched off; 0 is never, null as the platform has it.",
+    )
 
 
 def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
@@ -99,6 +107,7 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
         mode=stored(given.mode),
         max_concurrent_runs=given.max_concurrent_runs,
         overlap=stored(given.overlap),
+        pause_after_failures=given.pause_after_failures,
         idempotency_key=given.idempotency_key if isinstance(given, CreateAreaInput) else None,
     )
     if problems:
