@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ import aiohttp
 import httpx
 
 from area.core.clock import now
-from area.core.http import Egress, ResponseTooLarge, make_client, make_session
+from area.core.http import Egress, make_client, make_session
 from area.core.settings import service_settings
 from area.nodes import sdk
 
@@ -66,14 +65,14 @@ class NodeClient(httpx.AsyncClient):
             await self._gate.admit(request)
         response = await super().send(request, stream=True, **options)
         try:
-            if response.status_code >= 400:
-                with suppress(ResponseTooLarge, httpx.TransportError):
-                    await response.aread()
+            failed = response.status_code >= 400
+            if failed:
+                await sdk.has_body(response)
             if self._gate:
                 await self._gate.learn(response)
             if self._mapped:
                 await self._mapped(response)
-            if not stream:
+            if not stream and not failed:
                 await response.aread()
         except BaseException:
             await response.aclose()

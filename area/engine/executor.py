@@ -12,6 +12,7 @@ import httpx
 from structlog.contextvars import bind_contextvars
 
 from area.core import log, metrics
+from area.core.errors import AreaError
 from area.core.settings import Settings
 from area.core.tracing import now_ns, span_id, tracing
 from area.db.session import AWAY
@@ -143,8 +144,13 @@ class Executor:
         assert run.event_id is not None  # noqa: S101 - a run without an event is not raw
         try:
             run.trigger = await self._enrichment.of(run.event_id, action)
-        except (sdk.NodeError, httpx.TransportError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise
+        except Exception as error:
             said = str(error) or type(error).__name__
+            if not isinstance(error, sdk.NodeError | AreaError | httpx.TransportError | OSError):
+                said = f"{action.key} broke"
+                logger.error("executor.enrichment_broke", run=str(run.id), action=action.key, exc_info=error)
             run.tell(
                 "log", f"{action.service.name} could not be asked for more about this event: {said}", level="warning"
             )

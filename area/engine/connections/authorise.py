@@ -1,12 +1,10 @@
 """Authorisation of requests, as httpx auth flows: an account's tokens, a key, or the app itself."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
 from typing import Protocol
 
 import httpx
 
-from area.core.http import ResponseTooLarge
 from area.engine.connections.connected import Connected, Secrets
 from area.nodes import sdk
 from area.nodes.sdk.auth import Authorise
@@ -124,12 +122,14 @@ async def _is_refused(service: sdk.Service, request: httpx.Request, response: ht
         return True
     if service.judge is None:
         return False
-    with suppress(ResponseTooLarge, httpx.TransportError):
-        await response.aread()
-        try:
-            service.judge(response)
-        except sdk.Reconnect:
-            return True
-        except sdk.NodeError:
-            return False
+    if response.status_code < 400:
+        await response.aread()  # one that was cut short is no answer, and its error is for the caller
+    elif not await sdk.has_body(response):
+        return False
+    try:
+        service.judge(response)
+    except sdk.Reconnect:
+        return True
+    except sdk.NodeError:
+        return False
     return False

@@ -45,7 +45,7 @@ from area.nodes.sdk.models import (
     marked,
     sample_of,
 )
-from area.nodes.sdk.responses import map_response, map_transport_error, response_hook
+from area.nodes.sdk.responses import has_body, map_response, map_transport_error, response_hook
 from area.nodes.sdk.service import Service
 from area.nodes.sdk.signatures import AnyOf, Ed25519, Hmac, SharedToken, StandardWebhook, StripeSignature
 from area.nodes.sdk.webhooks import (
@@ -118,6 +118,7 @@ __all__ = [
     "Verify",
     "WebhookDelivery",
     "bearer",
+    "has_body",
     "map_response",
     "map_transport_error",
     "marked",

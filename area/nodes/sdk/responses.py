@@ -1,7 +1,6 @@
 """From a provider's HTTP answer, or its absence, to what the engine must do."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import httpx
 
@@ -42,16 +41,22 @@ def response_hook(
     """
 
     async def hook(response: httpx.Response) -> None:
-        if response.status_code >= 400:
-            with suppress(ResponseTooLarge, httpx.TransportError):
-                await response.aread()
-        elif judge:
+        readable = await has_body(response) if response.status_code >= 400 else judge is not None
+        if judge and readable:
             await response.aread()
-        if judge and response.is_stream_consumed:
             judge(response)
         map_response(response, authorised=authorised)
 
     return hook
+
+
+async def has_body(response: httpx.Response) -> bool:
+    """Read a failing answer's body; False when it is too long or was cut short, so that its status has to do."""
+    try:
+        await response.aread()
+    except (ResponseTooLarge, httpx.TransportError, httpx.StreamError):
+        return False
+    return True
 
 
 def map_transport_error(error: Exception) -> NodeError:
