@@ -102,7 +102,7 @@ class Stack:
 
     def area(self, role: str) -> "subprocess.Popen[bytes]":
         """Start one role of the platform."""
-        process = self.start("area.app.cli", role)
+        process = self.start("area.app.main", role)
         if role == "api":
             wait_for(f"{self.url}/readyz")
         return process

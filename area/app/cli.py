@@ -2,9 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 import typer
@@ -13,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from area.app import dev as development
-from area.app import serve
 from area.app.doctor import examine
+from area.app.main import fail, serve
 from area.app.processes import EmbeddedError
 from area.app.scaffold import ScaffoldError, scaffold
 from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
@@ -22,13 +21,10 @@ from area.app.watch import WatchError
 from area.app.watch import watch as watch_feed
 from area.core import log
 from area.core.settings import Settings, SettingsError, load_settings
-from area.core.tracing import tracing
 from area.db.migrate import upgrade
 from area.graphql.sdl import sdl
 from area.nodes import quality
 from area.nodes.registry import load
-from area.workers.scheduler import run_scheduler
-from area.workers.worker import run_worker
 
 SCHEMA = Path("schema.graphql")
 
@@ -41,20 +37,10 @@ cli = typer.Typer(
 out = Console(highlight=False)
 
 
-def _settings(role: str | None = None) -> Settings:
-    """The settings; a long-lived process names its ``role``, which traces are marked with."""
+def _settings() -> Settings:
     settings = load_settings()
     log.configure(settings.log_level, json=settings.log_json)
-    if role and settings.otel_endpoint:
-        tracing.start(role, settings.otel_endpoint, settings.otel_ratio)
     return settings
-
-
-def _serve(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        serve.run(work)
-    finally:
-        tracing.stop()
 
 
 @cli.command()
@@ -66,19 +52,19 @@ def dev(port: Annotated[int | None, typer.Option(help="Port of the API; default 
 @cli.command()
 def api() -> None:
     """Serve the API."""
-    _serve(serve.api(_settings("api")))
+    serve("api")
 
 
 @cli.command()
 def worker() -> None:
     """Execute runs."""
-    _serve(run_worker(_settings("worker")))
+    serve("worker")
 
 
 @cli.command()
 def scheduler() -> None:
     """Poll, keep timers, sweep."""
-    _serve(run_scheduler(_settings("scheduler")))
+    serve("scheduler")
 
 
 @cli.command()
@@ -99,7 +85,7 @@ def schema(
     if not check:
         sys.stdout.write(text)
     elif not SCHEMA.exists() or SCHEMA.read_text() != text:
-        _fail(f"{SCHEMA} is not what the code says; run `make schema`, look at the difference, and commit it.")
+        fail(f"{SCHEMA} is not what the code says; run `make schema`, look at the difference, and commit it.")
     else:
         out.print(f"{SCHEMA} is up to date.")
 
@@ -171,21 +157,16 @@ def doctor() -> None:
     raise typer.Exit(1 if any(finding.mend for finding in findings) else 0)
 
 
-def _fail(message: str, code: int = 1) -> None:
-    Console(stderr=True, highlight=False).print(message, style="red", markup=False, soft_wrap=True)
-    raise SystemExit(code)
-
-
 def main() -> None:
     """Entry point: expected failures are sentences, not tracebacks."""
     try:
         cli()
     except SettingsError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except (EmbeddedError, ScaffoldError, WatchError) as error:
-        _fail(str(error))
+        fail(str(error))
     except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
-        _fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
+        fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

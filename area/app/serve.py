@@ -1,16 +1,13 @@
-"""Running the long-lived processes: the API under uvicorn, the worker, the scheduler."""
+"""The API as a process, under uvicorn."""
 
-import asyncio
 import gc
 import signal
-from collections.abc import Coroutine
-from typing import Any
 
 import uvicorn
-import uvloop
 
 from area.app.server import make_app
 from area.core.settings import Settings
+from area.engine import housekeeping
 from area.engine.platform import open_platform
 
 WEBSOCKET_MESSAGE = 256 << 10
@@ -20,16 +17,11 @@ DRAIN_SECONDS = 8
 BACKLOG = 4096
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run ``main`` on uvloop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
-
-
 async def api(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT."""
     platform = await open_platform(settings)
     try:
+        await housekeeping.sync_services(platform)
         config = uvicorn.Config(
             make_app(platform),
             host=settings.host,

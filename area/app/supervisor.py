@@ -34,7 +34,7 @@ class Child:
         """Start it."""
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(  # noqa: S603 - words of our own
-            [sys.executable, "-m", "area.app.cli", self.command],
+            [sys.executable, "-m", "area.app.main", self.command],
             stdin=subprocess.DEVNULL,
             env=dict(environ),
             start_new_session=True,

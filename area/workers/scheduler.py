@@ -26,7 +26,6 @@ async def run_scheduler(settings: Settings) -> None:
     figures = Figures(platform.db.pool)
 
     async def tidy() -> None:
-        await housekeeping.sync_services(platform)
         await housekeeping.keep_partitions(platform.db.pool, settings.retention_days)
 
     async def look(kinds: tuple[str, ...]) -> None:

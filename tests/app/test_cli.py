@@ -10,7 +10,7 @@ from pathlib import Path
 def area(directory: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Run ``area`` in an empty directory, with no AREA_ variable but those given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AREA_")}
-    command = [sys.executable, "-m", "area.app.cli", *words]
+    command = [sys.executable, "-m", "area.app.main", *words]
     return subprocess.run(
         command, cwd=directory, env=clean | environ, capture_output=True, text=True, timeout=60, check=False
     )

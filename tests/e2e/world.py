@@ -43,7 +43,7 @@ class Processes:
     def start(self, role: str) -> "subprocess.Popen[bytes]":
         """Start one role."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "area.app.cli", role],
+            [sys.executable, "-m", "area.app.main", role],
             cwd=self._directory,
             env=dict(self._environ),
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,53 @@
+"""The door of the command ``area``: a long-lived process starts without what only the other commands need."""
+
+import sys
+from importlib import import_module
+
+from area.core import log
+from area.core.settings import SettingsError, load_settings
+from area.core.tracing import tracing
+from area.workers.lifecycle import run
+
+ROLES = {
+    "api": "area.app.serve:api",
+    "worker": "area.workers.worker:run_worker",
+    "scheduler": "area.workers.scheduler:run_scheduler",
+}
+
+
+def serve(role: str) -> None:
+    """Be a process of this role until it is told to stop. Raises: SettingsError, OSError or asyncpg's errors at its start."""
+    settings = load_settings()
+    log.configure(settings.log_level, json=settings.log_json)
+    if settings.otel_endpoint:
+        tracing.start(role, settings.otel_endpoint, settings.otel_ratio)
+    module, _, name = ROLES[role].partition(":")
+    try:
+        run(getattr(import_module(module), name)(settings))
+    finally:
+        tracing.stop()
+
+
+def main() -> None:
+    """Entry point."""
+    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
+        import_module("area.app.cli").main()
+        return
+    try:
+        serve(sys.argv[1])
+    except SettingsError as error:
+        fail(str(error), 2)
+    except (ConnectionError, TimeoutError) as error:
+        fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def fail(message: str, code: int = 1) -> None:
+    """Say why, in red on a terminal, and end."""
+    sys.stderr.write(f"\x1b[31m{message}\x1b[0m\n" if sys.stderr.isatty() else f"{message}\n")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()
