@@ -9,7 +9,6 @@ import itertools
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -18,6 +17,31 @@ from starlette.responses import JSONResponse, Response
 
 from tests.providers.base import Auth, StandIn
 from tests.providers.calls import Call
+from tests.providers.discord_shapes import (
+    ADA,
+    ELSEWHERE,
+    EVE,
+    FORUM,
+    GENERAL,
+    GRACE,
+    GUILD_REST,
+    HOME,
+    LOUNGE,
+    MEMBERS,
+    NAMES,
+    NEWS,
+    OTHER,
+    PARTY,
+    STREAMERS,
+    WEBHOOK,
+    WEBHOOK_TOKEN,
+    Bot,
+    Server,
+    home,
+    other,
+    person,
+    shown,
+)
 from tests.providers.oauth import AuthorizationServer, Dialect, Grant, User
 from tests.providers.signing import discord as signed
 from tests.providers.signing import public_hex
@@ -25,55 +49,10 @@ from tests.providers.signing import public_hex
 API = "/api/v10"
 AGENT = re.compile(r"DiscordBot \(\S+, \S+\)")
 EPOCH = 1_420_070_400_000
-ADA, GRACE, EVE = "200000000000000001", "200000000000000002", "200000000000000003"
-NAMES = {ADA: ("ada", "Ada Lovelace"), GRACE: ("grace", "Grace Hopper"), EVE: ("eve", "Eve")}
-HOME, OTHER = "300000000000000001", "300000000000000002"
-GENERAL, NEWS, FORUM, LOUNGE = "400000000000000001", "400000000000000002", "400000000000000003", "400000000000000004"
-ELSEWHERE = "400000000000000009"
-MEMBERS, STREAMERS = "500000000000000001", "500000000000000002"
-PARTY = "600000000000000001"
-WEBHOOK, WEBHOOK_TOKEN = "700000000000000001", "a-token-of_letters"
-MANAGE_GUILD = 1 << 5
-
-GUILD_REST: dict[str, Any] = {
-    "icon": None, "description": None, "home_header": None, "splash": None, "discovery_splash": None, "features": [],
-    "banner": None, "application_id": None, "region": "deprecated", "afk_channel_id": None, "afk_timeout": 300,
-    "system_channel_id": None, "system_channel_flags": 0, "widget_enabled": False, "widget_channel_id": None,
-    "verification_level": 1, "default_message_notifications": 0, "mfa_level": 0, "explicit_content_filter": 0,
-    "max_presences": None, "max_members": 500000, "max_stage_video_channel_users": 50, "max_video_channel_users": 25,
-    "vanity_url_code": None, "premium_tier": 0, "premium_subscription_count": 0, "preferred_locale": "en-US",
-    "rules_channel_id": None, "safety_alerts_channel_id": None, "public_updates_channel_id": None,
-    "premium_progress_bar_enabled": False, "nsfw": False, "nsfw_level": 0, "stickers": [], "incidents_data": None,
-}  # fmt: skip
-ROLE_REST: dict[str, Any] = {
-    "color": 0, "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None}, "hoist": False,
-    "mentionable": False, "icon": None, "unicode_emoji": None, "flags": 0,
-}  # fmt: skip
-
-
-@dataclass(eq=False)
-class Bot:
-    """An application's bot. ``servers`` are those it was added to."""
-
-    id: str
-    name: str
-    public_key: str
-    servers: set[str] = field(default_factory=set)
-
-
-@dataclass(eq=False)
-class Server:
-    """One server. ``members`` maps users to their roles."""
-
-    id: str
-    name: str
-    owner: str
-    channels: dict[str, dict[str, Any]] = field(default_factory=dict)
-    roles: list[dict[str, Any]] = field(default_factory=list)
-    members: dict[str, set[str]] = field(default_factory=dict)
-    emojis: list[dict[str, Any]] = field(default_factory=list)
-    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
-    threads: dict[str, dict[str, Any]] = field(default_factory=dict)
+__all__ = [
+    "ADA", "ELSEWHERE", "EVE", "FORUM", "GENERAL", "GRACE", "HOME", "LOUNGE", "MEMBERS", "NEWS", "OTHER", "PARTY", "STREAMERS",
+    "WEBHOOK", "WEBHOOK_TOKEN", "Discord", "make",
+]  # fmt: skip
 
 
 class Authorization(AuthorizationServer):
@@ -108,7 +87,7 @@ class Discord(StandIn):
         )
         super().__init__("discord", dialect, settings=settings, users=users)
         self.auth = Authorization(dialect, "discord-client", "discord-secret", self.users)
-        self.servers = {HOME: self._home(), OTHER: self._other()}
+        self.servers = {HOME: home(), OTHER: other()}
         self.messages: dict[str, list[dict[str, Any]]] = {}
         self.reactions: list[tuple[str, str, str]] = []
         self.direct: dict[str, str] = {}
@@ -136,7 +115,7 @@ class Discord(StandIn):
 
     def say(self, channel: str, text: str, *, by: str = ADA, **more: Any) -> dict[str, Any]:
         """A message by somebody, as the channel then has it."""
-        message = self._message(channel, _user(by), {"content": text}) | more
+        message = self._message(channel, person(by), {"content": text}) | more
         self.messages.setdefault(channel, []).append(message)
         return message
 
@@ -174,7 +153,7 @@ class Discord(StandIn):
         kinds = {one["name"]: one["type"] for one in command.get("options", [])}
         options = [{"type": kinds.get(name, 3), "name": name, "value": value} for name, value in values.items()]
         member = {
-            "user": _user(by), "roles": [], "premium_since": None, "permissions": "2147483647", "pending": False, "nick": None,
+            "user": person(by), "roles": [], "premium_since": None, "permissions": "2147483647", "pending": False, "nick": None,
             "mute": False, "joined_at": "2024-03-13T19:19:14.040000+00:00", "deaf": False, "avatar": None, "flags": 0,
         }  # fmt: skip
         return {
@@ -186,35 +165,6 @@ class Discord(StandIn):
         }  # fmt: skip
 
     # State
-
-    def _home(self) -> Server:
-        made = Server(HOME, "Ada's server", ADA, members={ADA: set(), GRACE: {MEMBERS}})
-        made.roles = [
-            _role(HOME, "@everyone", 0),
-            _role(MEMBERS, "Members", 1),
-            _role(STREAMERS, "Streamers", 2),
-            _role("500000000000000003", "AREA", 3) | {"managed": True},
-        ]
-        group = "400000000000000010"
-        made.channels = {
-            group: _channel(group, HOME, 4, "Text channels", 0),
-            GENERAL: _channel(GENERAL, HOME, 0, "general", 0) | {"parent_id": group},
-            NEWS: _channel(NEWS, HOME, 5, "news", 1) | {"parent_id": group},
-            FORUM: _channel(FORUM, HOME, 15, "help", 2),
-            LOUNGE: _channel(LOUNGE, HOME, 2, "lounge", 3),
-        }
-        common = {"roles": [], "require_colons": True, "managed": False, "animated": False}
-        made.emojis = [
-            {"id": PARTY, "name": "party", "available": True, **common},
-            {"id": "600000000000000002", "name": "lost", "available": False, **common},
-        ]
-        return made
-
-    def _other(self) -> Server:
-        made = Server(OTHER, "Eve's server", EVE, members={EVE: set()})
-        made.roles = [_role(OTHER, "@everyone", 0)]
-        made.channels = {ELSEWHERE: _channel(ELSEWHERE, OTHER, 0, "secrets", 0)}
-        return made
 
     def _named(self, answer: dict[str, Any], grant: Grant) -> Mapping[str, Any]:
         """The consent that has the ``bot`` scope adds the bot to a server, and says to which."""
@@ -277,7 +227,7 @@ class Discord(StandIn):
                 "type": 1,
                 "last_message_id": self._last(channel),
                 "flags": 0,
-                "recipients": [_user(user)],
+                "recipients": [person(user)],
             }
         for server in self.servers.values():
             found = server.channels.get(channel) or server.threads.get(channel)
@@ -329,11 +279,11 @@ class Discord(StandIn):
         private = {"mfa_enabled": True, "locale": "en-US", "verified": True, "email": None}
         if call.grant is None:
             bot: Bot = call.request.state.bot
-            shown = _shown(bot.id, bot.name, None) | {"bot": True} | private
+            found = shown(bot.id, bot.name, None) | {"bot": True} | private
         else:
-            shown = _user(call.user.id) | private
-        del shown["primary_guild"]
-        return shown
+            found = person(call.user.id) | private
+        del found["primary_guild"]
+        return found
 
     async def my_guilds(self, call: Call) -> Any:
         found = [self.servers[one] for one in sorted(call.request.state.bot.servers)]
@@ -345,7 +295,7 @@ class Discord(StandIn):
         return {
             "id": bot.id, "name": bot.name, "icon": None, "description": "", "type": None, "verify_key": bot.public_key, "flags": 0,
             "flags_new": "0", "redirect_uris": [], "interactions_endpoint_url": None, "role_connections_verification_url": None,
-            "owner": _user(ADA), "approximate_guild_count": len(bot.servers), "approximate_user_install_count": 0,
+            "owner": person(ADA), "approximate_guild_count": len(bot.servers), "approximate_user_install_count": 0,
             "approximate_user_authorization_count": 0, "explicit_content_filter": 0, "team": None, "eligible_oauth2_scopes": [],
         }  # fmt: skip
 
@@ -354,7 +304,7 @@ class Discord(StandIn):
         if user not in NAMES:
             return self.refuse(400, "50033", "Invalid Recipient(s)")
         channel = self.direct.setdefault(user, self.new_id())
-        return {"id": channel, "type": 1, "last_message_id": None, "flags": 0, "recipients": [_user(user)]}
+        return {"id": channel, "type": 1, "last_message_id": None, "flags": 0, "recipients": [person(user)]}
 
     async def channel(self, call: Call) -> Any:
         return self._visible(call, call.parameters["channel"])
@@ -405,7 +355,7 @@ class Discord(StandIn):
         nonce = str(call.json.get("nonce", ""))
         if call.json.get("enforce_nonce") and (bot.id, nonce) in self.nonces:
             return self.nonces[bot.id, nonce]
-        message = self._message(channel, _shown(bot.id, bot.name, None) | {"bot": True}, call.json)
+        message = self._message(channel, shown(bot.id, bot.name, None) | {"bot": True}, call.json)
         self.messages.setdefault(channel, []).append(message)
         self.nonces[bot.id, nonce] = message | ({"nonce": nonce} if nonce else {})
         return self.nonces[bot.id, nonce]
@@ -442,7 +392,7 @@ class Discord(StandIn):
         bot: Bot = call.request.state.bot
         made = self.thread(channel, call.json["name"], owner=bot.id)
         if seen["type"] == 15:
-            first = self._message(made["id"], _shown(bot.id, bot.name, None) | {"bot": True}, call.json["message"])
+            first = self._message(made["id"], shown(bot.id, bot.name, None) | {"bot": True}, call.json["message"])
             self.messages[made["id"]] = [first]
         return 201, made
 
@@ -479,7 +429,7 @@ class Discord(StandIn):
         if user not in server.members:
             return self.refuse(404, "10007" if user in NAMES else "10013", "Unknown Member")
         return {
-            "user": _user(user), "roles": sorted(server.members[user]), "avatar": None, "banner": None, "nick": None,
+            "user": person(user), "roles": sorted(server.members[user]), "avatar": None, "banner": None, "nick": None,
             "communication_disabled_until": None, "flags": 0, "joined_at": "2024-03-13T19:19:14.040000+00:00", "pending": False,
             "premium_since": None, "mute": False, "deaf": False,
         }  # fmt: skip
@@ -541,43 +491,10 @@ class Discord(StandIn):
                 else self.refuse(404, "10015", "Unknown Webhook")
             )
         name = call.json.get("username") or "Captain Hook"
-        author = _shown(webhook, name, None) | {"bot": True}
+        author = shown(webhook, name, None) | {"bot": True}
         message = self._message(call.query.get("thread_id", channel), author, call.json) | {"webhook_id": webhook}
         self.messages.setdefault(message["channel_id"], []).append(message)
         return message if call.query.get("wait") == "true" else None
-
-
-def _user(user: str) -> dict[str, Any]:
-    login, name = NAMES.get(user, ("stranger", None))
-    return _shown(user, login, name)
-
-
-def _shown(id_: str, username: str, name: str | None) -> dict[str, Any]:
-    rest = {"avatar": None, "discriminator": "0", "public_flags": 0, "flags": 0, "primary_guild": None}
-    return {"id": id_, "username": username, "global_name": name, **rest}
-
-
-def _role(id_: str, name: str, position: int, permissions: int = 0) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "name": name,
-        "position": position,
-        "permissions": str(permissions),
-        "managed": False,
-        **ROLE_REST,
-    }
-
-
-def _channel(id_: str, server: str, kind: int, name: str, position: int) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "guild_id": server,
-        "type": kind,
-        "name": name,
-        "position": position,
-        "flags": 0,
-        "parent_id": None,
-    }
 
 
 def make() -> StandIn:
