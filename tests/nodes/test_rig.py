@@ -6,8 +6,8 @@ import pytest
 
 from area.nodes import sdk
 from tests.nodes import specimen
-from tests.nodes import test_conformance_calls as calls
-from tests.nodes.rig import Probe, probes
+from tests.nodes.conforming import conforms
+from tests.nodes.rig import probes
 
 
 async def held_to_all(service: sdk.Service) -> None:
@@ -23,18 +23,7 @@ async def held_to_all(service: sdk.Service) -> None:
         "acme.changed:board",
         "acme.write:board",
     ]
-    for status in (200, 403, 500):
-        calls.test_judges_read_anything(service, status)
-    for probe in found:
-        await held(probe)
-
-
-async def held(probe: Probe) -> None:
-    await calls.test_refusals_mean_what_the_engine_must_do(probe)
-    await calls.test_refusals_that_the_status_does_not_say(probe)
-    await calls.test_no_answer_is_never_taken_for_nothing_happened(probe)
-    for what in calls.NONSENSE:
-        await calls.test_nonsense_breaks_no_node(probe, what)
+    await conforms(service)
 
 
 async def test_a_good_service_passes() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Annotated
@@ -151,3 +152,28 @@ def test_transport_errors_mean_never_sent_or_unknown() -> None:
     assert isinstance(sdk.map_transport_error(httpx.ConnectError("refused")), sdk.Unavailable)
     assert isinstance(sdk.map_transport_error(httpx.ReadTimeout("slow")), sdk.Unknown)
     assert isinstance(sdk.map_transport_error(httpx.UnsupportedProtocol("ftp")), sdk.Rejected)
+
+
+class Cut(httpx.AsyncByteStream):
+    """A body that ends in the middle."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"ok": tr'
+        raise httpx.ReadError("the connection closed")
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, httpx.ReadError), (500, sdk.Unavailable), (404, sdk.Rejected)])
+async def test_a_body_cut_short_is_judged_by_its_status_alone(status: int, error: type[Exception]) -> None:
+    judged: list[httpx.Response] = []
+    hook = sdk.response_hook(authorised=True, judge=judged.append)
+
+    async def look(response: httpx.Response, *, twice: bool) -> None:
+        if twice and response.is_error:  # the authorisation looks at answers before the hook does
+            await sdk.has_body(response)
+        await hook(response)
+
+    for twice in (False, True):
+        response = httpx.Response(status, stream=Cut(), request=httpx.Request("POST", "https://api.test/x"))
+        with pytest.raises(error):
+            await look(response, twice=twice)
+    assert judged == []
