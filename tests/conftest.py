@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from area.app.embedded import Embedded
+from area.core import log
 from area.core.ids import new_id
 from area.core.settings import Settings
 from area.db.migrate import upgrade
@@ -23,6 +24,10 @@ from area.engine.platform import Platform, open_platform
 pytest_plugins = ["tests.contract.plugin"]
 
 SECRET_KEY = "only-for-tests-only-for-tests-only-for-tests"
+
+
+# As the platform's own processes log. The library's default draws tracebacks with all local variables, which takes seconds.
+log.configure("ERROR")
 
 
 @pytest.fixture(scope="session")

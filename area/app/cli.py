@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from area.app import dev as development
+from area.app import documents
 from area.app.doctor import examine
 from area.app.main import fail, serve
 from area.app.processes import EmbeddedError
@@ -23,6 +24,7 @@ from area.core import log
 from area.core.settings import Settings, SettingsError, load_settings
 from area.db.migrate import upgrade
 from area.graphql.sdl import sdl
+from area.graphql.trusted import ManifestError
 from area.nodes import quality
 from area.nodes.registry import load
 
@@ -88,6 +90,9 @@ def schema(
         fail(f"{SCHEMA} is not what the code says; run `make schema`, look at the difference, and commit it.")
     else:
         out.print(f"{SCHEMA} is up to date.")
+
+
+cli.add_typer(documents.cli, name="documents")
 
 
 @cli.command()
@@ -163,7 +168,7 @@ def main() -> None:
         cli()
     except SettingsError as error:
         fail(str(error), 2)
-    except (EmbeddedError, ScaffoldError, WatchError) as error:
+    except (EmbeddedError, ManifestError, ScaffoldError, WatchError) as error:
         fail(str(error))
     except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
         fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")

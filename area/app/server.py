@@ -10,12 +10,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from area.app import problems
+from area.app import problems, watch
 from area.app.routes import demo, graphiql, health, hooks, webhooks
 from area.auth.service import AuthService
 from area.core.settings import Settings
 from area.engine.platform import Platform
-from area.graphql.app import make_graphql_app
+from area.graphql.app import GraphQLApp, make_graphql_app
 
 GRAPHQL = "/graphql"
 
@@ -74,9 +74,14 @@ class GraphQLRoute(BaseRoute):
 class Entrance:
     """Sends deliveries to `Hooks` without the cost of routing and middleware, the rest to Starlette."""
 
-    def __init__(self, hooks_app: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(self, hooks_app: ASGIApp, graphql: GraphQLApp, rest: ASGIApp) -> None:
         self._hooks = hooks_app
+        self._graphql = graphql
         self._rest = rest
+
+    def drain(self) -> None:
+        """The server is about to stop: end what would keep it waiting."""
+        self._graphql.drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
@@ -90,12 +95,13 @@ async def home(_request: Request) -> Response:
     return RedirectResponse(GRAPHQL, 307)
 
 
-def make_app(platform: Platform, auth: AuthService | None = None) -> ASGIApp:
+def make_app(platform: Platform, auth: AuthService | None = None) -> Entrance:
     """The application on an open platform."""
     settings = platform.settings
     auth = auth or AuthService(platform.db, settings)
+    graphql = make_graphql_app(platform, auth, built_in=watch.DOCUMENTS)
     routes: list[BaseRoute] = [
-        GraphQLRoute(make_graphql_app(platform, auth), settings),
+        GraphQLRoute(graphql, settings),
         Route("/", home),
         *webhooks.routes(platform),
         *health.routes(platform),
@@ -109,7 +115,7 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> ASGIApp:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
             max_age=600,
         )
         middleware.append(cors)
@@ -122,4 +128,4 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> ASGIApp:
             Exception: problems.on_error,
         },
     )
-    return Entrance(hooks.Hooks(platform), rest)
+    return Entrance(hooks.Hooks(platform), graphql, rest)

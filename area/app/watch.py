@@ -24,6 +24,8 @@ FEED = """
       feed(after: $after) { cursor events { at level kind message stepKey attributes area { name } } }
     }
 """
+DOCUMENTS = (SIGN_IN, FEED)
+"""Trusted without being registered."""
 STYLES = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "bold red"}
 WAITS = (0.5, 1.0, 2.0, 5.0)
 REFUSED = (4400, 4401, 4403)

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(200, ge=1, description="Runs one worker process executes at once.")
     max_reactions: int = Field(50, ge=1, description="Most reactions one AREA may have.")
+    max_streams: int = Field(
+        2000, ge=1, description="Most live streams (subscriptions) one user may have open at once, per API process."
+    )
+    trusted_documents_only: bool = Field(
+        False, description="Run only GraphQL documents registered by `area documents register`."
+    )
     max_areas: int = Field(20_000, ge=1, description="Most AREAs one user may have.")
     run_log_bytes: int = Field(
         1 << 20, ge=4096, description="Most bytes of log one run may store; the rest is cut, marked."

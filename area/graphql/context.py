@@ -22,6 +22,10 @@ class Context:
     caller: Caller | None = None
     client: str = "unknown"
     loaders: Loaders = field(init=False)
+    resume_after: str | None = None
+    """Where a stream that broke off goes on, when its transport says so; it goes before the argument `after`."""
+    position: str | None = None
+    """The cursor of the batch that a stream has just sent."""
 
     def __post_init__(self) -> None:
         self.renew()
@@ -37,6 +41,11 @@ class Context:
         return self.caller.user_id
 
     @property
+    def payer(self) -> str:
+        """Whose budget is used: the user's, or an anonymous client's."""
+        return str(self.caller.user_id) if self.caller else self.client
+
+    @property
     def person(self) -> Caller:
         """A caller who signed in: an API token cannot do everything that its owner can. Raises: GraphQLError."""
         _ = self.user_id
@@ -47,6 +56,11 @@ class Context:
     def renew(self) -> None:
         """Begin with empty loaders, so that what changed meanwhile is seen."""
         self.loaders = Loaders(self.platform.db, self.caller.user_id if self.caller else None)
+
+    def next_batch(self, position: str) -> None:
+        """Go on to a stream's next batch, whose cursor is ``position``."""
+        self.position = position
+        self.renew()
 
     def sign_in(self, caller: Caller) -> None:
         """Go on as this user, for the rest of the operation."""

@@ -4,18 +4,25 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
+    OverlappingFieldsCanBeMergedRule,
     parse,
+    specified_rules,
     validate,
 )
 
-from area.graphql.limits import MAX_TOKENS, check_shape, refused, uses_introspection
+from area.graphql.limits import MAX_LENGTH, MAX_TOKENS, check_shape, introspection, refused
+from area.graphql.merging import FieldsMergeRule
 
+RULES: tuple[type[ASTValidationRule], ...] = tuple(
+    FieldsMergeRule if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
+)
 _REMEMBERED = 1000
 _LONGEST_REMEMBERED = 20_000
 
@@ -28,13 +35,18 @@ class Refused(Exception):
         self.errors = errors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A document that may run."""
 
     document: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
-    uses_introspection: bool
+    introspections: frozenset[str | None]
+    """The operations that ask for the schema, and for nothing else."""
+
+    def introspects(self, operation: OperationDefinitionNode) -> bool:
+        """Whether an operation asks for the schema."""
+        return (operation.name.value if operation.name else None) in self.introspections
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to run. Raises: Refused when ``name`` is missing and needed, or unknown."""
@@ -72,6 +84,9 @@ class Documents:
         return found
 
     def _judge(self, query: str) -> Prepared | Refused:
+        if len(query) > MAX_LENGTH:
+            message = f"The document has {len(query)} characters; {MAX_LENGTH} are allowed. Put values into variables."
+            return Refused([refused("QUERY_TOO_LARGE", message)])
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
             if problem := check_shape(document):
@@ -82,9 +97,9 @@ class Documents:
             return Refused([error])
         except RecursionError:
             return Refused([refused("QUERY_TOO_DEEP", "The document is nested too deeply.")])
-        errors = validate(self._schema, document, max_errors=10)
+        errors = validate(self._schema, document, RULES, max_errors=10)
         for problem in errors:
-            problem.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
+            problem.extensions = problem.extensions or {"code": "GRAPHQL_VALIDATION_FAILED"}
         if errors:
             return Refused(errors)
         operations = {
@@ -92,12 +107,11 @@ class Documents:
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         }
-        return Prepared(document, operations, uses_introspection(document))
-
-
-def is_query(operation: OperationDefinitionNode) -> bool:
-    """Whether an operation only reads."""
-    return operation.operation is OperationType.QUERY
+        uses = {name: introspection(document, node) for name, node in operations.items()}
+        if {True, False} in uses.values():
+            # Answers about the schema are made apart from all others, since they take long.
+            return Refused([refused("BAD_USER_INPUT", "Ask for the schema in an operation of its own.")])
+        return Prepared(document, operations, frozenset(name for name, found in uses.items() if True in found))
 
 
 def is_mutation(operation: OperationDefinitionNode) -> bool:

@@ -1,6 +1,10 @@
 """The schema, put together."""
 
+from typing import Any
+
 import strawberry
+from graphql import GraphQLArgument, GraphQLInputField, GraphQLObjectType, Undefined, print_ast
+from strawberry.printer.ast_from_value import ast_from_value
 from strawberry.schema.config import StrawberryConfig
 
 from area.graphql.api_tokens import ApiTokenMutations
@@ -26,3 +30,17 @@ schema = strawberry.Schema(
     types=[*FIELD_TYPES, *ERROR_TYPES, ActionDefinition, ReactionDefinition],
     config=StrawberryConfig(),
 )
+
+
+def _default_value(item: tuple[str, GraphQLArgument | GraphQLInputField], _info: Any) -> str | None:
+    """An input's default as GraphQL. graphql-core's own resolver fails on an object of a scalar: ``config: JSON! = {}``."""
+    given = item[1]
+    if given.default_value is Undefined:
+        return None
+    shown = ast_from_value(given.default_value, given.type)
+    return print_ast(shown) if shown else None
+
+
+_input_value = schema._schema.type_map["__InputValue"]
+assert isinstance(_input_value, GraphQLObjectType)  # noqa: S101 - for the type checker; the specification says so
+_input_value.fields["defaultValue"].resolve = _default_value

@@ -132,6 +132,7 @@ class Subscription:
     ) -> AsyncGenerator[RunLogBatch, None]:
         """A run's log."""
         context, user_id = info.context, info.context.user_id
+        after = context.resume_after or after
         key = uuid_of(run_id, "Run") or bad_input("`runId` is not the id of a run.")
         try:
             seen = by_number(after) if after is not None else 0
@@ -139,7 +140,7 @@ class Subscription:
             bad_input("`after` is not a cursor of this stream.")
         try:
             async for chunk in context.platform.feed.run_log(user_id, key, seen):
-                context.renew()
+                context.next_batch(to_cursor(chunk.cursor))
                 first = chunk.entries[0].seq if chunk.entries else seen + 1
                 yield RunLogBatch(
                     run_id=key,
@@ -164,12 +165,12 @@ class Subscription:
         context, user_id = info.context, info.context.user_id
         wanted = _area(area_id)
         is_first = True
-        async for chunk in context.platform.feed.account(user_id, _cursor(after)):
+        async for chunk in context.platform.feed.account(user_id, _cursor(context.resume_after or after)):
             changed = dict.fromkeys(line.run_id for line in chunk.events if wanted in (None, line.area_id))
             if not changed and not is_first and wanted is None:
                 continue
             is_first = False
-            context.renew()
+            context.next_batch(to_cursor(chunk.cursor))
             rows = await context.loaders.runs.load_many(list(changed))
             yield RunUpdateBatch(
                 runs=[Run.of(row) for row in rows if row],
@@ -189,8 +190,8 @@ class Subscription:
         asked = filter or FeedFilter()
         wanted = _area(asked.area_id)
         kinds = {stored(kind) for kind in asked.kinds} if asked.kinds is not None else None
-        async for chunk in context.platform.feed.account(user_id, _cursor(after)):
-            context.renew()
+        async for chunk in context.platform.feed.account(user_id, _cursor(context.resume_after or after)):
+            context.next_batch(to_cursor(chunk.cursor))
             yield FeedBatch(
                 events=[
                     FeedEvent.of(line)

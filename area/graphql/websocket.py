@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,31 +16,29 @@ import orjson
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, WebSocketDisconnected
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 
 from area.auth.caller import Caller
 from area.auth.errors import Unauthenticated
-from area.auth.service import AuthService
 from area.core.log import get
-from area.graphql.documents import Refused, is_subscription
+from area.graphql.documents import Refused
 from area.graphql.execution import Request
 from area.graphql.formatting import format_errors
+from area.graphql.http import BadRequest, as_request
 from area.graphql.limits import refused
+from area.graphql.rights import judged
 
 if TYPE_CHECKING:
     from area.graphql.app import GraphQLApp
 
-SEND_SECONDS = 15.0
 PING_SECONDS = 20.0
 MAX_MESSAGE = 256 << 10
 MAX_OPERATIONS = 100
-_TEXT_OR_NONE = (str, type(None))
-_OBJECT_OR_NONE = (dict, type(None))
 logger = get("area.graphql")
 
 
 class TextSocket(ASGIWebSocketAdapter):
-    """Reads and writes JSON text; a peer that stops reading is let go."""
+    """Reads and writes JSON text."""
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         """Each message, parsed. Raises: NonJsonMessageReceived."""
@@ -56,20 +55,26 @@ class TextSocket(ASGIWebSocketAdapter):
                 raise NonJsonMessageReceived from error
 
     async def send_json(self, message: Mapping[str, object]) -> None:
-        """Send one message. Raises: WebSocketDisconnected."""
+        """Send one message, once the peer has read enough of the earlier ones. Raises: WebSocketDisconnected."""
         try:
-            await asyncio.wait_for(self.ws.send_text(orjson.dumps(message).decode()), SEND_SECONDS)
-        except TimeoutError as error:
-            await self.close(1013, "Too slow")
-            raise WebSocketDisconnected from error
+            await self.ws.send_text(orjson.dumps(message).decode())
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
 
     async def close(self, code: int, reason: str) -> None:
         """Close, unless it is closed already."""
         # A reason has at most 123 bytes (RFC 6455, 5.5).
-        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-            await asyncio.wait_for(self.ws.close(code, reason.encode()[:123].decode(errors="ignore")), SEND_SECONDS)
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self.ws.close(code, reason.encode()[:123].decode(errors="ignore"))
+
+
+@dataclass(slots=True)
+class LiveOperation:
+    """An operation that is under way on a connection."""
+
+    id: str
+    request: Request
+    task: asyncio.Task[None] | None = None
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
@@ -77,6 +82,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
 
     caller: Caller | None = None
     upkeep: asyncio.Task[None] | None = None
+
+    @property
+    def live(self) -> dict[str, LiveOperation]:
+        """What is under way, by its id."""
+        return cast(dict[str, LiveOperation], self.operations)
 
     @property
     def app(self) -> GraphQLApp:
@@ -106,56 +116,69 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
         if self.connection_acknowledged and self.upkeep is None:
             self.upkeep = asyncio.create_task(self._keep_up())
 
-    async def run_operation(self, operation: Operation[Any, Any]) -> None:
-        """Run one operation to its end; its errors are its own."""
-        try:
-            await self._run(operation)
-        except Refused as error:
-            await self._fail(operation, format_errors(error.errors))
-        except WebSocketDisconnected:
-            self.operations.pop(operation.id, None)
-        except Exception as error:
-            logger.error("graphql.stream_failed", exc_info=error)
-            self.operations.pop(operation.id, None)
-            # Clients retry this code, with their last cursor.
-            await self.websocket.close(1013, "Try again")
-
     async def shutdown(self) -> None:
         """End every operation and the upkeep."""
         if self.upkeep is not None:
             self.upkeep.cancel()
         await super().shutdown()
 
-    async def _run(self, operation: Operation[Any, Any]) -> None:
+    async def handle_subscribe(self, message: Any) -> None:
+        """Begin an operation, unless the connection has too many."""
+        if not self.connection_acknowledged:
+            await self.websocket.close(4401, "Send connection_init first, and wait for connection_ack")
+            return
+        key = message["id"]
+        if key in self.live:
+            await self.websocket.close(4409, f"An operation {key[:40]!r} is under way already")
+            return
+        if len(self.live) >= MAX_OPERATIONS:
+            error = refused("SUBSCRIPTION_LIMIT", f"A connection may have {MAX_OPERATIONS} operations at once.")
+            await self._send({"id": key, "type": "error", "payload": format_errors([error])})
+            return
+        try:
+            operation = LiveOperation(key, as_request(message["payload"]))
+        except BadRequest as error:
+            await self.handle_invalid_message(error.message)
+            return
+        self.live[key] = operation
+        operation.task = asyncio.create_task(self._serve(operation))
+
+    async def _serve(self, operation: LiveOperation) -> None:
+        """Run one operation to its end; its errors are its own."""
+        try:
+            await self._run(operation)
+        except Refused as error:
+            await self._end(operation, {"type": "error", "payload": format_errors(error.errors)})
+        except WebSocketDisconnected:
+            self._forget(operation)
+        except Exception as error:
+            logger.error("graphql.stream_failed", exc_info=error)
+            self._forget(operation)
+            # Clients retry this code, with their last cursor.
+            await self.websocket.close(1013, "Try again")
+
+    async def _run(self, operation: LiveOperation) -> None:
         executor = self.app.executor
         client = self.context.client.host if self.context.client else "unknown"
         context = self.app.context(self.caller, client)
-        request = Request(operation.query, operation.operation_name or None, operation.variables or {})
-        ready = executor.charge(request, context)
-        if is_subscription(ready.operation):
-            async with aclosing(cast(AsyncGenerator[dict[str, Any], None], executor.stream(ready, context))) as answers:
-                async for answer in answers:
-                    await self._send(operation, {"id": operation.id, "type": "next", "payload": answer})
-        else:
-            answer = await executor.run(ready, context)
-            await self._send(operation, {"id": operation.id, "type": "next", "payload": answer})
-        await self._send(operation, {"id": operation.id, "type": "complete"})
+        ready = await executor.prepare(operation.request, context)
+        async with aclosing(executor.answers(ready, context)) as answers:
+            async for answer in answers:
+                await self._send({"id": operation.id, "type": "next", "payload": answer})
+        await self._end(operation, {"type": "complete"})
 
-    async def _fail(self, operation: Operation[Any, Any], errors: list[dict[str, Any]]) -> None:
+    async def _end(self, operation: LiveOperation, message: dict[str, Any]) -> None:
+        # Its id is free before the client learns of the end, and may use it again.
+        self._forget(operation)
         with suppress(WebSocketDisconnected):
-            await self._send(operation, {"id": operation.id, "type": "error", "payload": errors})
+            await self._send({"id": operation.id, **message})
 
-    async def _send(self, operation: Operation[Any, Any], message: Any) -> None:
-        await operation.send_operation_message(message)
+    def _forget(self, operation: LiveOperation) -> None:
+        if self.live.get(operation.id) is operation:
+            del self.live[operation.id]
 
-    async def handle_subscribe(self, message: Any) -> None:
-        """Begin an operation, unless the connection has too many."""
-        if self.connection_acknowledged and len(self.operations) >= MAX_OPERATIONS:
-            error = refused("SUBSCRIPTION_LIMIT", f"A connection may have {MAX_OPERATIONS} operations at once.")
-            payload: Any = format_errors([error])
-            await self.send_message({"id": message["id"], "type": "error", "payload": payload})
-            return
-        await super().handle_subscribe(message)
+    async def _send(self, message: Any) -> None:
+        await self.websocket.send_json(message)
 
     async def _keep_up(self) -> None:
         """Ping, so that dead peers are noticed; close when the caller may not stay."""
@@ -164,23 +187,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
             while True:
                 wait = PING_SECONDS
                 if self.caller is not None:
-                    if problem := await _judged(auth, self.caller):
+                    if problem := await judged(auth, self.caller):
                         await self.websocket.close(4403, problem)
                         return
                     wait = min(wait, auth.recheck, self.caller.seconds_left)
                 await asyncio.sleep(wait)
                 if monotonic() - pinged >= PING_SECONDS:
                     pinged = monotonic()
-                    await self.send_message({"type": "ping"})
-
-
-async def _judged(auth: AuthService, caller: Caller) -> str | None:
-    try:
-        return await auth.problem(caller)
-    except Exception as error:
-        # The database is away: nobody is turned out for that.
-        logger.warning("graphql.recheck_failed", error=repr(error))
-        return None
+                    await self._send({"type": "ping"})
 
 
 def _problem(message: object) -> str | None:
@@ -188,15 +202,10 @@ def _problem(message: object) -> str | None:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return "A message must be an object with a `type`"
     kind, payload = message["type"], message.get("payload")
-    if kind in ("connection_init", "ping", "pong") and not isinstance(payload, _OBJECT_OR_NONE):
+    if kind in ("connection_init", "ping", "pong") and not isinstance(payload, dict | None):
         return f"The payload of {kind} must be an object"
     if kind in ("subscribe", "complete") and not (isinstance(message.get("id"), str) and message["id"]):
         return f"{kind} needs an `id`"
-    if kind == "subscribe" and not (
-        isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
-        and isinstance(payload.get("operationName"), _TEXT_OR_NONE)
-        and isinstance(payload.get("variables"), _OBJECT_OR_NONE)
-    ):
+    if kind == "subscribe" and not isinstance(payload, dict):
         return "The payload of subscribe must be a GraphQL request"
     return None

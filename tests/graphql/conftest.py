@@ -8,8 +8,10 @@ from uuid import UUID
 
 import httpx
 import pytest
-import uvicorn
 
+from area.app.embedded import free_port
+from area.app.serve import Server
+from area.app.server import make_app
 from area.auth.service import AuthService
 from area.core.ids import new_id
 from area.engine.platform import Platform
@@ -82,16 +84,15 @@ async def eve(anonymous: Client, auth: AuthService) -> Client:
 
 
 @asynccontextmanager
-async def served(app: GraphQLApp) -> AsyncIterator[str]:
-    """The application on a loopback port, as a WebSocket address."""
-    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="websockets-sansio")
-    server = uvicorn.Server(config)
+async def served(platform: Platform, auth: AuthService | None = None) -> AsyncIterator[str]:
+    """The whole API on a loopback port, by the server that production has; its address, http://…"""
+    settings = platform.settings.model_copy(update={"port": free_port()})
+    server = Server(make_app(platform, auth), settings)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"ws://127.0.0.1:{port}/graphql"
+        yield f"http://127.0.0.1:{settings.port}"
     finally:
         server.should_exit = True
         await task

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from graphql import GraphQLInputObjectType, build_client_schema, get_introspection_query
 
 from area.graphql.app import RESPONSE_JSON, GraphQLApp
 from area.graphql.loaders import Loaders
@@ -87,9 +88,22 @@ async def test_an_internal_error_leaks_nothing(ada: Client, monkeypatch: pytest.
     assert "secret text" not in str(answer)
 
 
+async def test_introspection_is_whole(anonymous: Client) -> None:
+    answer = await anonymous.post(get_introspection_query(input_value_deprecation=True))
+    assert "errors" not in answer
+    client = build_client_schema(answer["data"])
+    given = client.type_map["CreateAreaInput"]
+    assert isinstance(given, GraphQLInputObjectType)
+    assert "config" in str(client.type_map["AreaActionInput"].to_kwargs()["fields"])
+    shown = {field["name"]: field["defaultValue"] for kind in answer["data"]["__schema"]["types"]
+             if kind["name"] == "AreaActionInput" for field in kind["inputFields"]}  # fmt: skip
+    assert shown == {"action": None, "accountId": "null", "config": "{  }"}
+
+
 async def test_cost_is_told_and_bounded(ada: Client, app: GraphQLApp) -> None:
     answer = await ada.post("{ viewer { areas(first: 10) { nodes { id } } } }")
     assert answer["extensions"]["cost"]["requested"] == 22
+    assert answer["extensions"]["cost"]["available"] <= app.executor._buckets.capacity - 22
     deep = "{ viewer { runs(first: 100) { nodes { area { runs(first: 100) { nodes { id status } } } } } } }"
     assert (await ada.post(deep))["errors"][0]["extensions"]["code"] == "QUERY_TOO_EXPENSIVE"
     app.executor._buckets.spend(str(ada.user_id), app.executor._buckets.capacity - 30)

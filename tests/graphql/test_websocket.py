@@ -11,13 +11,16 @@ from websockets.typing import Subprotocol
 from area.auth.service import AuthService
 from area.core.ids import uuid_of
 from area.engine.platform import Platform
-from area.graphql.app import GraphQLApp, make_graphql_app
 from tests.graphql.conftest import Client, served
 
 PROTOCOL = [Subprotocol("graphql-transport-ws")]
 RUN = "mutation($id: ID!) { runArea(input: {id: $id}) { run { id } } }"
 RUN_LOG = """subscription($id: ID!, $after: String) { runLog(runId: $id, after: $after) {
   entries { seq } cursor isFinished missedEntries run { status } } }"""
+
+
+def socket_of(url: str) -> str:
+    return url.replace("http", "ws") + "/graphql"
 
 
 async def send(socket: ClientConnection, **message: Any) -> None:
@@ -42,11 +45,11 @@ async def rest_of(socket: ClientConnection) -> list[dict[str, Any]]:
     return batches
 
 
-async def test_a_runs_log_replays_goes_live_and_completes(ada: Client, app: GraphQLApp, platform: Platform) -> None:
+async def test_a_runs_log_replays_goes_live_and_completes(ada: Client, platform: Platform) -> None:
     run_id = (await ada.data(RUN, id=await ada.create_area()))["runArea"]["run"]["id"]
     key = uuid_of(run_id, "Run")
     assert key is not None
-    async with served(app) as url, connect(url, subprotocols=PROTOCOL) as socket:
+    async with served(platform) as url, connect(socket_of(url), subprotocols=PROTOCOL) as socket:
         await opened(socket, ada.token)
         await send(socket, type="subscribe", id="1", payload={"query": RUN_LOG, "variables": {"id": run_id}})
         first = (await receive(socket))["payload"]["data"]["runLog"]
@@ -63,11 +66,11 @@ async def test_a_runs_log_replays_goes_live_and_completes(ada: Client, app: Grap
         assert again == seen[1:]
 
 
-async def test_the_feed_and_run_updates(ada: Client, app: GraphQLApp) -> None:
+async def test_the_feed_and_run_updates(ada: Client, platform: Platform) -> None:
     area_id = await ada.create_area()
     feed = "subscription { feed { events { kind run { id } area { id } } cursor isCaughtUp } }"
     updates = "subscription($a: ID) { runUpdates(areaId: $a) { runs { id status } cursor } }"
-    async with served(app) as url, connect(url, subprotocols=PROTOCOL) as socket:
+    async with served(platform) as url, connect(socket_of(url), subprotocols=PROTOCOL) as socket:
         await opened(socket, ada.token)
         await send(socket, type="subscribe", id="feed", payload={"query": feed})
         await receive(socket)
@@ -84,9 +87,9 @@ async def test_the_feed_and_run_updates(ada: Client, app: GraphQLApp) -> None:
         assert found["feed"] == [{"kind": "EVENT_RECEIVED", "run": {"id": run_id}, "area": {"id": area_id}}]
 
 
-async def test_errors_stay_with_their_operation(ada: Client, eve: Client, app: GraphQLApp) -> None:
+async def test_errors_stay_with_their_operation(ada: Client, eve: Client, platform: Platform) -> None:
     run_id = (await ada.data(RUN, id=await ada.create_area()))["runArea"]["run"]["id"]
-    async with served(app) as url, connect(url, subprotocols=PROTOCOL) as socket:
+    async with served(platform) as url, connect(socket_of(url), subprotocols=PROTOCOL) as socket:
         await opened(socket, None)
         await send(socket, type="subscribe", id="1", payload={"query": "{ viewer {"})
         answer = await receive(socket)
@@ -98,7 +101,7 @@ async def test_errors_stay_with_their_operation(ada: Client, eve: Client, app: G
         answer = await receive(socket)
         errors = answer["payload"] if answer["type"] == "error" else answer["payload"]["errors"]
         assert errors[0]["extensions"]["code"] == "UNAUTHENTICATED"
-    async with served(app) as url, connect(url, subprotocols=PROTOCOL) as socket:
+    async with served(platform) as url, connect(socket_of(url), subprotocols=PROTOCOL) as socket:
         await opened(socket, eve.token)
         await send(socket, type="subscribe", id="1", payload={"query": RUN_LOG, "variables": {"id": run_id}})
         answer = await receive(socket)
@@ -115,8 +118,8 @@ async def test_errors_stay_with_their_operation(ada: Client, eve: Client, app: G
         ('{"type": "subscribe", "id": {}, "payload": {}}', 4400), (b"\x00", 4400),
     ],
 )  # fmt: skip
-async def test_close_codes(app: GraphQLApp, message: str | bytes, code: int) -> None:
-    async with served(app) as url, connect(url, subprotocols=PROTOCOL) as socket:
+async def test_close_codes(platform: Platform, message: str | bytes, code: int) -> None:
+    async with served(platform) as url, connect(socket_of(url), subprotocols=PROTOCOL) as socket:
         await socket.send(message)
         with pytest.raises(ConnectionClosed) as closed:
             await socket.recv()
@@ -128,9 +131,9 @@ async def test_a_revoked_session_closes_its_sockets(ada: Client, platform: Platf
     quick = AuthService(platform.db, platform.settings, recheck=0.05)
     session = await quick.sign_in(await email_of(ada), "long enough")
     async with (
-        served(make_graphql_app(platform, quick)) as url,
-        connect(url, subprotocols=PROTOCOL) as ends,
-        connect(url, subprotocols=PROTOCOL) as stays,
+        served(platform, quick) as url,
+        connect(socket_of(url), subprotocols=PROTOCOL) as ends,
+        connect(socket_of(url), subprotocols=PROTOCOL) as stays,
     ):
         await opened(ends, session.access_token)
         await opened(stays, ada.token)
