@@ -2,16 +2,15 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 
+from area.app.documents import cli as documents_cli
 from area.app.watch import FEED
 from area.auth.service import AuthService
 from area.core.settings import Settings
@@ -131,28 +130,24 @@ def test_bad_manifests(given: str, words: str) -> None:
         read_manifest(given, DOCUMENTS)
 
 
-def test_the_command_registers_all_or_nothing(settings: Settings, tmp_path: Path) -> None:
-    environ = os.environ | {
-        "AREA_DATABASE_URL": settings.database_url.get_secret_value(),
-        "AREA_REDIS_URL": settings.redis_url.get_secret_value(),
-        "AREA_SECRET_KEY": settings.secret_key.get_secret_value(),
-    }
+def test_the_command_registers_all_or_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("database_url", "redis_url", "secret_key"):
+        monkeypatch.setenv(f"AREA_{name.upper()}", getattr(settings, name).get_secret_value())
+    monkeypatch.setenv("COLUMNS", "200")
 
-    def documents(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "area.app.cli", "documents", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environ | {"COLUMNS": "200"}, capture_output=True, text=True, timeout=60, check=False
-        )  # fmt: skip
+    def documents(*words: str) -> str:
+        return CliRunner().invoke(documents_cli, words, catch_exceptions=False).output
 
     good, bad = "query FromFile { __typename }", "query Bad { nonsense }"
     (tmp_path / "bad.json").write_text(json.dumps([good, bad]))
     (tmp_path / "good.json").write_text(json.dumps([good]))
-    refused = documents("register", "bad.json")
-    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
-    assert "Document 2" in refused.stderr
-    assert "Cannot query field" in refused.stderr
-    assert digest(good) not in documents("list").stdout
-    assert "1 documents of good.json are registered." in documents("register", "good.json").stdout
-    assert digest(good) in documents("list").stdout
-    assert "1 of 1" in documents("remove", digest(good)).stdout
-    assert documents("register", "missing.json").stderr.startswith("missing.json cannot be read")
+    with pytest.raises(ManifestError, match=r"Document 2 .*Cannot query field"):
+        documents("register", str(tmp_path / "bad.json"))
+    assert digest(good) not in documents("list")
+    assert "1 documents of" in documents("register", str(tmp_path / "good.json"))
+    assert digest(good) in documents("list")
+    assert "1 of 1" in documents("remove", digest(good))
+    with pytest.raises(ManifestError, match="cannot be read"):
+        documents("register", str(tmp_path / "missing.json"))
