@@ -1,6 +1,7 @@
 """Time-ordered identifiers (UUIDv7, RFC 9562) and their opaque GraphQL form."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
@@ -11,6 +12,11 @@ _uuid7 = uuid_utils.uuid7
 def new_id() -> UUID:
     """A new UUIDv7: sorts by the time it was made."""
     return UUID(int=_uuid7().int)
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The least id that can have been made at ``moment`` or later."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def to_global(kind: str, key: UUID | str) -> str:

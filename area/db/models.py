@@ -338,6 +338,7 @@ class Run(Base):
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     replay_of: Mapped[UUID | None]
     replay_from: Mapped[str | None]
+    replay_batch: Mapped[UUID | None]
     error: Mapped[dict[str, Any] | None]
     last_seq: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -357,6 +358,14 @@ class Run(Base):
         ),
         # Runs that wait for an account to be connected again: ``error`` says for which.
         Index("ix_runs_held_account", text("(error ->> 'accountId')"), postgresql_where=text("status = 'held'")),
+        # A replay in bulk repeats a run once, however often it is asked for.
+        Index(
+            "uq_runs_replay_batch_replay_of",
+            "replay_batch",
+            "replay_of",
+            unique=True,
+            postgresql_where=text("replay_batch IS NOT NULL"),
+        ),
         # What workers claim: the queue of each user in its order, and the runs under way.
         Index(
             "ix_runs_live",

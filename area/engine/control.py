@@ -1,14 +1,12 @@
-"""What a person does to runs: start one by hand, cancel, replay."""
+"""What a person does to runs: start one by hand, cancel, settle, resume. Replays have a module of their own."""
 
 from typing import Any
 from uuid import UUID
 
-from area.core.clock import now
-from area.core.errors import Conflict, InvalidInput, NotFound
+from area.core.errors import Conflict, NotFound
 from area.core.ids import new_id
 from area.core.jsons import dump
 from area.engine.cancelling import cancel
-from area.engine.plan import PlanBroken
 from area.engine.platform import Platform
 
 # A person says what became of a call that nobody answered: it happened, with this output, or it is to be tried again.
@@ -34,25 +32,32 @@ RETURNING run_id
 START = """
 WITH event AS (
   INSERT INTO events (id, hook_id, dedupe_key, payload, enriched_at)
-  SELECT $1, $2, $3, $4::text::jsonb, now() WHERE $4::text IS NOT NULL RETURNING id
+  VALUES ($1, $2, $3, $4::text::jsonb, now()) RETURNING id
 ), run AS (
-  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, replay_of, replay_from, last_seq, priority,
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, last_seq, priority,
     max_concurrent_runs, overlap, admitted)
-  SELECT $5, $6, $7, $8, coalesce((SELECT id FROM event), $9), $10, $11, $12, $13, 1, 0,
+  SELECT $5, $6, $7, $8, event.id, $9, $10, 1, 0,
     v.max_concurrent_runs, CASE WHEN v.max_concurrent_runs IS NOT NULL THEN 'queue' END, v.max_concurrent_runs IS NULL
-  FROM area_versions v WHERE v.id = $8
+  FROM area_versions v, event WHERE v.id = $8
 )
-INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message, data)
-VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', $14, NULL)
+INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
+VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', 'Started by hand')
 """
 
-# The steps before the one that a replay starts from do not happen again, whatever became of them: their outputs are taken over.
-COPY_STEPS = """
-INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at)
-SELECT $1, o.place - 1, s.key, s.reaction, CASE WHEN s.status = 'succeeded' THEN 'succeeded' ELSE 'skipped' END,
-  s.attempt, s.input, s.output, s.effect, s.started_at, coalesce(s.finished_at, now())
-FROM run_steps s JOIN unnest($3::text[]) WITH ORDINALITY AS o(key, place) ON o.key = s.key
-WHERE s.run_id = $2 AND s.status IN ('succeeded', 'skipped', 'failed', 'unknown')
+# Not later, but now: what waits for a moment, and what is held for an account that works again.
+RESUME = """
+WITH run AS (
+  UPDATE runs SET status = 'queued', due_at = NULL, fence = fence + 1, last_seq = last_seq + 1, lease_until = NULL, priority = 0,
+    error = NULL, admitted = CASE WHEN status = 'held' THEN max_concurrent_runs IS NULL ELSE admitted END
+  WHERE id = $1 AND user_id = $2 AND (status = 'waiting' OR (status = 'held' AND EXISTS (
+    SELECT 1 FROM connected_accounts a WHERE a.id::text = runs.error ->> 'accountId' AND a.status IN ('active', 'expiring'))))
+  RETURNING id, user_id, area_id, last_seq
+), steps AS (
+  UPDATE run_steps SET due_at = now() FROM run WHERE run_steps.run_id = run.id AND run_steps.status = 'waiting'
+)
+INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
+SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_resumed', 'info', 'Resumed by its owner' FROM run
+RETURNING area_id
 """
 
 AREA = "SELECT id, hook_id, published_version_id FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"
@@ -73,7 +78,7 @@ async def run_area(
     run_id, event_id = new_id(), new_id()
     await pool.execute(
         START, event_id, area["hook_id"], f"manual:{event_id}", dump(payload), run_id, user_id, area_id,
-        area["published_version_id"], None, "test" if is_test else "manual", is_test, None, None, "Started by hand",
+        area["published_version_id"], "test" if is_test else "manual", is_test,
     )  # fmt: skip
     _ring(platform, user_id, run_id, area_id)
     return run_id
@@ -110,39 +115,21 @@ async def settle_step(
     _ring(platform, user_id, run_id, area_id)
 
 
-async def replay_run(
-    platform: Platform,
-    user_id: UUID,
-    run_id: UUID,
-    from_step: str | None = None,
-    use_published: bool = False,
-) -> UUID:
-    """Run an event again, as a new run that knows what it repeats. Raises: NotFound, InvalidInput."""
+async def resume_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
+    """Let a run that waits, or is held for an account that works again, go on now. Raises: NotFound, Conflict."""
     pool = platform.db.pool
-    old = await pool.fetchrow(RUN, run_id, user_id)
-    if old is None:
+    area_id = await pool.fetchval(RESUME, run_id, user_id)
+    if area_id is not None:
+        _ring(platform, user_id, run_id, area_id)
+        return
+    run = await pool.fetchrow(RUN, run_id, user_id)
+    if run is None:
         raise NotFound("There is no such run.", path=("id",))
-    area = await pool.fetchrow(AREA, old["area_id"], user_id)
-    if area is None:
-        raise NotFound("The AREA of this run has been deleted.", path=("id",))
-    version = area["published_version_id"] if use_published else old["area_version_id"]
-    try:
-        plan = await platform.plans.get(version)
-    except PlanBroken as error:
-        raise InvalidInput(str(error), path=("id",)) from None
-    keys = [step.key for step in plan.steps]
-    if from_step is not None and from_step not in keys:
-        raise InvalidInput(f"There is no step {from_step!r}; the steps are {', '.join(keys)}.", path=("fromStep",))
-    new = new_id()
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(
-            START, new_id(), area["hook_id"], str(new), None, new, user_id, old["area_id"], version,
-            old["event_id"], "replay", old["is_test"], run_id, from_step, f"Replay, asked for at {now():%Y-%m-%d %H:%M:%S} UTC",
-        )  # fmt: skip
-        if from_step is not None:
-            await connection.execute(COPY_STEPS, new, run_id, keys[: keys.index(from_step)])
-    _ring(platform, user_id, new, old["area_id"])
-    return new
+    if run["status"] != "held":
+        raise Conflict(f"This run is {run['status']}; only one that waits or is held can be resumed.", path=("id",))
+    if (run["error"] or {}).get("accountId"):
+        raise Conflict("The account that this run is held for still has to be connected again.", path=("id",))
+    raise Conflict("It is not known whether a step of this run happened; settle that step instead.", path=("id",))
 
 
 def _ring(platform: Platform, user_id: UUID, run_id: UUID, area_id: UUID) -> None:

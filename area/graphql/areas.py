@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Annotated, cast
 from uuid import UUID
@@ -39,6 +39,8 @@ class RunFilter:
     area_id: strawberry.ID | None = field(default=None, description="Only this AREA's.")
     statuses: list[RunStatus] | None = field(default=None, description="Only those in one of these states.")
     is_test: bool | None = field(default=None, description="Only tests, or only what is not one.")
+    since: datetime | None = field(default=None, description="Only those made then or later.")
+    until: datetime | None = field(default=None, description="Only those made before then.")
 
 
 RunFilterArgument = Annotated[RunFilter | None, strawberry.argument(description="Which runs to list.")]
@@ -164,13 +166,23 @@ async def run_connection(
     info: Info, asked: Window[UUID], filter: RunFilter | None, area_id: UUID | None = None
 ) -> Connection[Run]:
     """The caller's runs; ``area_id`` overrides the filter's. Raises: GraphQLError BAD_USER_INPUT."""
-    if filter is not None and filter.area_id is not None and area_id is None:
-        area_id = uuid_of(filter.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
-    wanted = RunConditions(area_id)
-    if filter is not None:
-        wanted = RunConditions(area_id, [stored(status) for status in filter.statuses or ()], filter.is_test)
-    page = await info.context.loaders.run_page(asked, wanted)
+    page = await info.context.loaders.run_page(asked, run_conditions(filter, area_id))
     return connection(page, Run.of, lambda row: row.id)
+
+
+def run_conditions(filter: RunFilter | None, area_id: UUID | None = None) -> RunConditions:
+    """What a filter asks for; ``area_id`` overrides its own. Raises: GraphQLError BAD_USER_INPUT."""
+    if filter is None:
+        return RunConditions(area_id)
+    if filter.area_id is not None and area_id is None:
+        area_id = uuid_of(filter.area_id, "Area") or bad_input("`filter.areaId` is not the id of an AREA.")
+    statuses = [stored(status) for status in filter.statuses or ()]
+    return RunConditions(area_id, statuses, filter.is_test, _in_utc(filter.since), _in_utc(filter.until))
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A moment without a zone is one of UTC."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 async def delivery_connection(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,6 +28,8 @@ class RunConditions:
     area_id: UUID | None = None
     statuses: Sequence[str] = field(default_factory=tuple)
     is_test: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,10 @@ class Loaders:
             statement = statement.where(m.Run.status.in_(wanted.statuses))
         if wanted.is_test is not None:
             statement = statement.where(m.Run.is_test.is_(wanted.is_test))
+        if wanted.since is not None:
+            statement = statement.where(m.Run.created_at >= wanted.since)
+        if wanted.until is not None:
+            statement = statement.where(m.Run.created_at < wanted.until)
         return await self._page(statement, m.Run.id, asked)
 
     async def delivery_page(

@@ -64,6 +64,19 @@ class DeleteAreaPayload:
     errors: list[UserError] = field(default_factory=list, description=ERRORS)
 
 
+@strawberry.type(description="The answer of replayRuns.")
+class ReplayRunsPayload:
+    """The answer of replayRuns."""
+
+    count: int = field(default=0, description="How many replays were made.")
+    skipped: int = field(
+        default=0, description="How many runs cannot be repeated so: their version or the step is gone."
+    )
+    cursor: str | None = field(default=None, description="Pass it as `after` to go on; null when nothing was found.")
+    has_more: bool = field(default=False, description="Whether there are more to repeat.")
+    errors: list[UserError] = field(default_factory=list, description=ERRORS)
+
+
 @strawberry.type(description="The answer of the mutations that start or end a run.")
 class RunPayload:
     """The answer of the mutations that start or end a run."""

@@ -9,12 +9,15 @@ import strawberry
 from strawberry import field
 from strawberry.scalars import JSON
 
-from area.engine import control
+from area.core.errors import InvalidInput
+from area.engine import control, replays
+from area.graphql.areas import RunFilter, run_conditions
 from area.graphql.context import Info
 from area.graphql.fields import INPUT, mutates
 from area.graphql.inputs import row_id
 from area.graphql.nodes import find
-from area.graphql.payloads import RunPayload
+from area.graphql.pages import by_id, to_cursor
+from area.graphql.payloads import ReplayRunsPayload, RunPayload
 from area.graphql.runs import Run
 
 
@@ -56,6 +59,34 @@ class ReplayRunInput:
     use_published: bool = field(
         default=False, description="Whether to run the version that is published now, not the one that ran then."
     )
+
+
+@strawberry.input(description="Which finished runs to repeat, and how.")
+class ReplayRunsInput:
+    """Which finished runs to repeat, and how."""
+
+    filter: RunFilter = field(description="Which; failed ones, when it names no status.")
+    from_failed: bool = field(
+        default=False, description="Whether to begin where each failed; what steps gave that succeeded is kept."
+    )
+    from_step: str | None = field(
+        default=None, description="Key of the step to begin from; runs without such a step are skipped."
+    )
+    use_published: bool = field(
+        default=False, description="Whether to run the version that is published now, not the one that ran then."
+    )
+    limit: int = field(default=100, description="How many to repeat now, 1 to 500; the oldest first.")
+    after: str | None = field(default=None, description="The `cursor` of the call before, to go on.")
+    idempotency_key: str | None = field(
+        default=None, description="Any text; a second call with the same key and `after` makes nothing new."
+    )
+
+
+@strawberry.input(description="Which run to let go on now.")
+class ResumeRunInput:
+    """Which run to let go on now."""
+
+    id: strawberry.ID = field(description="The run: waiting, or held for an account that works again.")
 
 
 @strawberry.input(description="What became of a call that nobody answered.")
@@ -111,8 +142,39 @@ class RunMutations:
         """Repeat a run on the same event."""
         user_id = info.context.user_id
         run_id = row_id(input.id, "Run")
-        new_id = await control.replay_run(info.context.platform, user_id, run_id, input.from_step, input.use_published)
+        new_id = await replays.replay_run(info.context.platform, user_id, run_id, input.from_step, input.use_published)
         return await _answer(info, new_id)
+
+    @mutates(ReplayRunsPayload, description="Repeat many finished runs, behind everything else that waits.")
+    async def replay_runs(self, info: Info, input: Annotated[ReplayRunsInput, INPUT]) -> ReplayRunsPayload | None:
+        """Repeat many finished runs, behind everything else that waits."""
+        wanted = run_conditions(input.filter)
+        after = _cursor(input.after)
+        made = await replays.replay_runs(
+            info.context.platform,
+            info.context.user_id,
+            replays.Which(wanted.area_id, wanted.statuses, wanted.since, wanted.until, wanted.is_test),
+            replays.How(input.from_step, input.from_failed, input.use_published),
+            input.limit,
+            after,
+            input.idempotency_key,
+        )
+        cursor = to_cursor(made.cursor) if made.cursor else None
+        return ReplayRunsPayload(count=made.count, skipped=made.skipped, cursor=cursor, has_more=made.has_more)
+
+    @mutates(RunPayload, description="Let a run go on now that waits, or is held for an account that works again.")
+    async def resume_run(self, info: Info, input: Annotated[ResumeRunInput, INPUT]) -> RunPayload | None:
+        """Let a run go on now that waits, or is held for an account that works again."""
+        run_id = row_id(input.id, "Run")
+        await control.resume_run(info.context.platform, info.context.user_id, run_id)
+        return await _answer(info, run_id)
+
+
+def _cursor(after: str | None) -> UUID | None:
+    try:
+        return by_id(after) if after is not None else None
+    except ValueError:
+        raise InvalidInput("`after` is not the cursor of a call before.", path=("after",)) from None
 
 
 async def _answer(info: Info, run_id: UUID) -> RunPayload:

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from area.engine import control
+from area.engine import control, replays
 from area.engine.areas import ReactionDraft, set_area_enabled
 from area.engine.runs import Checkpoint
 from tests.engine.conftest import Sink, World, http, log
@@ -135,7 +135,7 @@ async def test_ten_thousand_numbered_lines_have_no_gap(world: World) -> None:
 async def test_a_replay_from_a_step_does_not_repeat_the_earlier_ones(world: World, sink: Sink) -> None:
     area = await world.area(http("first", f"{sink.url}/first"), http("second", f"{sink.url}/second"))
     run = await world.happen(area, {})
-    again = await control.replay_run(world.platform, world.user, run, from_step="second")
+    again = await replays.replay_run(world.platform, world.user, run, from_step="second")
     await world.execute(again)
     assert await world.status(again) == "succeeded"
     assert [path for path, _, _ in sink.calls] == ["/first", "/second", "/second"]
