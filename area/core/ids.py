@@ -45,3 +45,11 @@ def uuid_of(value: str, kind: str) -> UUID | None:
         return UUID(key) if found == kind else None
     except ValueError:
         return None
+
+
+def row_uuid(value: str, kind: str) -> UUID | None:
+    """The row id in an opaque id of ``kind``, or ``value`` itself where it is one; None when it is neither."""
+    try:
+        return uuid_of(value, kind) or UUID(value)
+    except ValueError:
+        return None

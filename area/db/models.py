@@ -336,6 +336,7 @@ class Run(Base):
     overlap: Mapped[str | None]
     admitted: Mapped[bool] = mapped_column(server_default=text("true"))
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    woken: Mapped[bool] = mapped_column(server_default=text("false"))
     replay_of: Mapped[UUID | None]
     replay_from: Mapped[str | None]
     replay_batch: Mapped[UUID | None]
@@ -411,6 +412,30 @@ class RunStep(Base):
         CheckConstraint("effect IN ('none', 'intended', 'confirmed', 'unknown')", name="effect_known"),
         UniqueConstraint("run_id", "key"),
     )
+
+
+class Approval(Base):
+    """What a person decided for a step that asks; the first decision is the only one."""
+
+    __tablename__ = "approvals"
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    approved: Mapped[bool]
+    comment: Mapped[str] = mapped_column(server_default="")
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Call(Base):
+    """A run that a step of another run started: one for each step, however often that is tried."""
+
+    __tablename__ = "calls"
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    called_id: Mapped[UUID] = mapped_column(unique=True)
+    depth: Mapped[int]
+    is_awaited: Mapped[bool]
+    __table_args__ = (Index("ix_calls_awaited", "called_id", postgresql_where=text("is_awaited")),)
 
 
 class RunEvent(Base):

@@ -13,6 +13,7 @@ from area.core.errors import AreaError, Conflict, InvalidInput, InvalidInputs, L
 from area.core.ids import new_id
 from area.db.models import Area, AreaVersion, Overlap
 from area.engine import hooks
+from area.engine.calls import check_targets
 from area.engine.checking import Checked, check_draft
 from area.engine.platform import Platform
 
@@ -180,6 +181,8 @@ async def _check(platform: Platform, user_id: UUID, draft: AreaDraft) -> Checked
         problems.append(InvalidInput(f"The overlap is one of {', '.join(Overlap)}.", path=("overlap",)))
     checked = check_draft(platform.registry, draft, platform.settings.max_reactions, problems)
     account = await platform.accounts.needs.check(user_id, draft, problems)
+    configs = [(reaction.reaction, reaction.config) for reaction in draft.reactions]
+    problems += await check_targets(platform.db.pool, platform.registry, user_id, configs)
     if problems or checked is None:
         raise InvalidInputs(problems)
     checked.account = account

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from area.core.errors import AreaError, InvalidInput, Path
-from area.engine.configs import conditions, with_values
-from area.engine.references import check_condition, check_value
-from area.engine.templates import compile_value
+from area.engine.configs import check_config, told
+from area.engine.references import check_condition
 from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent
 
@@ -62,7 +61,11 @@ def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems:
     action = _action(registry, draft, problems)
     where = _where(action, draft.config, problems) if action else None
     keys = _keys(draft.reactions, max_reactions, problems)
-    known: dict[str, Any] = {"trigger": action.outputs if action else _Anything(), "steps": {}}
+    known: dict[str, Any] = {
+        "trigger": action.outputs if action else _Anything(),
+        "steps": {},
+        "run": _run(registry, draft.reactions, keys),
+    }
     for index, reaction in enumerate(draft.reactions[:max_reactions]):
         path: Path = ("reactions", index)
         problems.extend(_order(reaction, index, keys, path))
@@ -71,7 +74,7 @@ def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems:
         if reaction.when is not None:
             problems.extend(check_condition(reaction.when, visible, (*path, "when")))
         if found is not None:
-            problems.extend(_config(found, reaction.config, visible, (*path, "config")))
+            problems.extend(check_config(registry, found, reaction.config, visible, (*path, "config")))
             known["steps"][keys[index]] = found.outputs
         else:
             known["steps"][keys[index]] = _Anything()
@@ -80,6 +83,16 @@ def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems:
 
 class _Anything:
     """Stands for outputs that are not known, so that one wrong name is told once."""
+
+
+def _run(registry: Registry, reactions: list[_Reaction], keys: list[str]) -> dict[str, Any]:
+    """What templates know of their run."""
+    asking = [
+        key
+        for key, reaction in zip(keys, reactions, strict=True)
+        if (found := registry.reactions.get(reaction.reaction)) and found.control is sdk.Control.APPROVAL
+    ]
+    return {"id": str, "is_test": bool, "area": {"id": str, "name": str}, "approvals": dict.fromkeys(asking, str)}
 
 
 def _action(registry: Registry, draft: _Draft, problems: list[AreaError]) -> sdk.Action | None:
@@ -167,61 +180,3 @@ def _visible(steps: Mapping[str, Any], reaction: _Reaction, index: int, keys: li
     if reaction.after is None:
         return dict(steps) if mode == "sequential" else {}
     return {key: output for key, output in steps.items() if key in keys[:index]}
-
-
-def _config(reaction: sdk.Reaction, config: dict[str, Any], known: dict[str, Any], path: Path) -> Iterator[AreaError]:
-    asked = dict(conditions(reaction.inputs, config))
-    for where, expression in asked.items():
-        yield from check_condition(expression, known, (*path, *where))
-    given = with_values(config, dict.fromkeys(asked, True))
-    fixed = set(sdk.marked(reaction.inputs, sdk.NoTemplate))
-    for name, value in given.items():
-        here = (*path, name)
-        yield from check_value(value, known, here)
-        if name in fixed and _is_open(value):
-            yield InvalidInput("This field takes no template: its value must be known when you save.", path=here)
-    try:
-        reaction.inputs.model_validate(given)
-    except ValidationError as error:
-        # What a template will give is only known when it runs; everything else is judged now.
-        absent = ("missing", "extra_forbidden")
-        found = {(*path, *problem["loc"]) for problem in error.errors() if problem["type"] in absent}
-        for problem in told(error, reaction.inputs, path):
-            if tuple(problem.path) in found or not _is_open(_at(given, problem.path[len(path) :])):
-                yield problem
-
-
-def _is_open(value: Any) -> bool:
-    """Whether ``value`` holds a template, so that it is not known before it runs."""
-    try:
-        return compile_value(value) is not None
-    except InvalidInput:
-        return True
-
-
-def _at(value: Any, path: Path) -> Any:
-    """What lies at ``path``, or on the way to it where Pydantic has names of its own."""
-    for part in path:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            break
-    return value
-
-
-def told(error: ValidationError, model: type[sdk.Inputs], path: Path) -> Iterator[InvalidInput]:
-    """Pydantic's findings in our words, with a suggestion for misspelled fields."""
-    for problem in error.errors():
-        where = (*path, *problem["loc"])
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        if problem["type"] == "extra_forbidden":
-            near = get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
-            listed = ", ".join(model.model_fields) or "none"
-            message = f"There is no field {name!r}; the fields are {listed}."
-            yield InvalidInput(message, path=where, suggestion=near[0] if near else None, code="UNKNOWN_FIELD")
-        elif problem["type"] == "missing":
-            examples = model.model_fields[name].examples if name in model.model_fields else None
-            hint = str(examples[0]) if examples else None
-            yield InvalidInput(f"{name} is required.", path=where, suggestion=hint, code="REQUIRED_FIELD")
-        else:
-            yield InvalidInput(f"{problem['msg']}.", path=where)

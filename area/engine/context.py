@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 import aiohttp
 import httpx
@@ -16,6 +17,7 @@ from area.core.settings import service_settings
 from area.nodes import sdk
 
 Log = Callable[[str, str, dict[str, Any]], None]
+StartArea = Callable[..., Awaitable[UUID]]
 
 
 class Gate(Protocol):
@@ -151,6 +153,9 @@ class NodeContext:
         "_http",
         "_log",
         "_service",
+        "_start_area",
+        "answer",
+        "answer_url",
         "cursor",
         "idempotency_key",
         "resumed",
@@ -169,6 +174,9 @@ class NodeContext:
         resumed: bool = False,
         tried_since: datetime | None = None,
         clock: Callable[[], datetime] = now,
+        answer: Any = None,
+        answer_url: str = "",
+        start_area: StartArea | None = None,
     ) -> None:
         self._clients = clients
         self._access = access
@@ -180,6 +188,9 @@ class NodeContext:
         self.cursor = cursor
         self.resumed = resumed
         self.tried_since = tried_since
+        self.answer = answer
+        self.answer_url = answer_url
+        self._start_area = start_area
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -226,6 +237,12 @@ class NodeContext:
     def settings(self) -> Mapping[str, str]:
         """The service's settings from the environment."""
         return self._clients.settings(self._service.key)
+
+    async def start_area(self, area_id: str, payload: Any, *, wait: bool) -> str:
+        """Start another AREA, once for this step."""
+        if self._start_area is None:
+            raise sdk.Rejected("Another AREA can be run from a run only.")
+        return str(await self._start_area(UUID(area_id), payload, wait=wait))
 
     def log(self, message: str, level: str = "info", **attributes: Any) -> None:
         """Write a line to the run's log."""

@@ -14,7 +14,7 @@ from area.core.clock import Carried
 from area.core.flight import Flight
 from area.core.jsons import dump
 from area.core.tracing import span_id
-from area.engine.plan import Plan, PlanBroken, PlanStep
+from area.engine.plan import ITEMS_FROM, Plan, PlanBroken, PlanStep
 from area.engine.runs import Checkpoint, Runs, StepState
 
 FINAL = ("succeeded", "failed", "skipped")
@@ -39,6 +39,8 @@ class Execution:
         self.is_limited: bool = claim["max_concurrent_runs"] is not None
         self.is_of_event: bool = claim["cause"] == "event"
         self.cancelled: bool = claim["cancel_requested"]
+        self.is_test: bool = claim["is_test"]
+        self.is_called: bool = claim["cause"] == "call"
         self.trigger: Any = claim["payload"] if claim["payload"] is not None else {}
         self.received_at: datetime = claim["received_at"]
         self.event_id: UUID | None = claim["event_id"]
@@ -51,6 +53,13 @@ class Execution:
         """Why the run has to be held: the account that must be connected again."""
         self.states: dict[int, StepState] = {}
         self.outputs: dict[str, Any] = {}
+        self.about: dict[str, Any] = {}
+        """What templates see as ``run``."""
+        self.answers: dict[str, Any] = {}
+        """What has come for the steps that wait for something, by their keys."""
+        self.is_leaving = False
+        """The worker is to stop: no new call is begun."""
+        self._unheard: set[str] = set()
         self._runs = runs
         self._seq: int = claim["last_seq"]
         self._lock = asyncio.Lock()
@@ -88,12 +97,17 @@ class Execution:
     @property
     def scope(self) -> dict[str, Any]:
         """What templates see."""
-        return {"trigger": self.trigger, "steps": self.outputs}
+        return {"trigger": self.trigger, "steps": self.outputs, "run": self.about}
 
     async def load(self, plan: Plan) -> None:
         """Set up the steps: fresh ones, over what earlier workers have stored. Raises: PlanBroken."""
         fresh = self.first and not self._replays_from
         stored = {} if fresh else {s.position: s for s in await self._runs.steps(self.id)}
+        if plan.listens:
+            self.answers = await self._runs.answers(self.id)
+            # An answer to an item of a loop is one to the loop.
+            self._unheard = {key.partition("[")[0] for key in self.answers} | set(self.answers)
+        self.states = {position: state for position, state in stored.items() if position >= ITEMS_FROM}
         for step in plan.steps:
             state = stored.get(step.position) or StepState(step.position, step.key, step.reaction.key)
             if state.key != step.key:
@@ -165,14 +179,19 @@ class Execution:
         return [
             step
             for step in plan.steps
-            if self._is_open(self.states[step.position], moment)
+            if self.is_open(self.states[step.position], moment)
             and all(self.states[before].status in FINAL for before in step.after)
         ]
 
-    def _is_open(self, state: StepState, moment: datetime) -> bool:
+    def is_open(self, state: StepState, moment: datetime | None = None) -> bool:
+        """Whether a step can go on: not begun, interrupted, due, or answered."""
         if state.status == "waiting":
-            return state.due_at is None or state.due_at <= moment
+            return state.key in self._unheard or state.due_at is None or state.due_at <= (moment or self.now())
         return state.status in ("pending", "running")
+
+    def heard(self, state: StepState) -> None:
+        """A step has been told what came for it."""
+        self._unheard.discard(state.key)
 
     def next_due(self) -> datetime | None:
         """The earliest moment at which a waiting step goes on."""

@@ -18,11 +18,13 @@ from area.core.tracing import now_ns, span_id, tracing
 from area.db.session import AWAY
 from area.engine.admission import Admission
 from area.engine.broadcast import CANCELS, Wakeups
+from area.engine.calls import Calls
 from area.engine.connections.accounts import Accounts
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
 from area.engine.execution import FINAL, Execution
 from area.engine.failures import Failures
+from area.engine.links import Links
 from area.engine.plan import Plan, PlanBroken, Plans, PlanStep
 from area.engine.runs import Fenced, Runs
 from area.engine.steps import Steps
@@ -53,11 +55,15 @@ class Executor:
         admission: Admission,
         wakeups: Wakeups,
         failures: Failures,
+        links: Links,
+        calls: Calls,
     ) -> None:
         self._runs = runs
+        self._links = links
+        self._calls = calls
         self._enrichment = enrichment
         self._plans = plans
-        self._steps = Steps(accounts)
+        self._steps = Steps(accounts, links, calls)
         self._doorbell = doorbell
         self._settings = settings
         self._admission = admission
@@ -130,6 +136,12 @@ class Executor:
             run.failure = {"code": "AREA_BROKEN", "message": str(error)}
             await self._fail(run, run.failure)
             return
+        run.about = {
+            "id": str(run.id),
+            "is_test": run.is_test,
+            "area": {"id": str(run.area_id), "name": plan.area_name},
+            "approvals": {key: self._links.url(run.id, key) for key in plan.asks},
+        }
         if run.first:
             run.tell("run_started", f"Running {plan.area_name}")
         else:
@@ -138,6 +150,10 @@ class Executor:
             await self._enrich(run, plan.enricher)
         await self._advance(run, plan)
         await self._settle(run, plan)
+        if run.is_called:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                # The sweep finds it otherwise.
+                await self._calls.wake_callers([run.id])
 
     async def _enrich(self, run: Execution, action: sdk.Action) -> None:
         """Add what the delivery lacked; without it the run goes on with what there is."""
@@ -182,7 +198,7 @@ class Executor:
             self._skip_rest(run, plan)
             run.tell("run_cancelled", "Cancelled", level="warning")
             await run.commit("cancelled")
-        elif any(state.status == "unknown" for state in states):
+        elif any(state.status == "unknown" for state in run.states.values()):
             run.tell("run_held", "Held: a person must say whether a call happened", level="warning")
             await run.commit("held")
         elif run.failure:
@@ -195,7 +211,7 @@ class Executor:
             self._skip_rest(run, plan)
             run.tell("run_succeeded", f"Finished: {run.stopped}" if run.stopped else "Finished")
             await run.commit("succeeded")
-        elif due := run.next_due():
+        elif (due := run.next_due()) and not (self.stopping and run.ready(plan)):
             run.tell(
                 "run_waiting", f"Waiting until {due.isoformat(timespec='seconds')}", data={"dueAt": due.isoformat()}
             )
@@ -213,11 +229,11 @@ class Executor:
         await run.commit("failed")
 
     def _skip_rest(self, run: Execution, plan: Plan) -> None:
-        for step in plan.steps:
-            state = run.states[step.position]
+        for position, state in run.states.items():
             if state.status not in (*FINAL, "unknown"):
                 run.finish_step(state, "skipped")
-                run.tell("step_skipped", "Skipped: the run has ended", step=step.key)
+                if position < len(plan.steps):
+                    run.tell("step_skipped", "Skipped: the run has ended", step=state.key)
 
     async def keep_leases(self) -> None:
         """Renew the leases of active runs for ever, and at once when a run is asked to end; drop what was lost."""
@@ -292,6 +308,7 @@ class Executor:
 
     async def _look(self) -> None:
         """What nobody rings for: timers that are due, places below a limit, and what dead workers left."""
+        await self._calls.wake_callers()
         await self._runs.wake_due()
         await self._admission.sweep()
         if self._room > 0 and not self.stopping:
@@ -323,6 +340,8 @@ class Executor:
     async def stop(self) -> None:
         """Take no more work; finish or hand back what is under way."""
         self.stopping = True
+        for run, _ in self._active.values():
+            run.is_leaving = True
         tasks = [task for _, task in self._active.values()]
         if tasks:
             with suppress(TimeoutError):

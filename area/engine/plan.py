@@ -1,7 +1,7 @@
 """A published version, compiled once: nodes resolved, templates and conditions parsed, order computed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent
 
 PLANS_KEPT = 5_000
+ITEMS_FROM = 100_000
+"""Positions from here on are items of loops: see `items`."""
 _BOOL: TypeAdapter[bool] = TypeAdapter(bool)
 
 
@@ -43,6 +45,15 @@ class PlanStep:
     stops: bool
     attempts: int
     timeout: float
+    inner: "PlanStep | None" = None
+    """What is run for each item, where the reaction is a loop."""
+    extra: Scope = field(default_factory=dict)
+    """What its templates see besides the run's scope."""
+
+    @property
+    def is_item(self) -> bool:
+        """Whether this is one item of a loop."""
+        return self.position >= ITEMS_FROM
 
     def inputs(self, scope: Scope) -> sdk.Inputs:
         """The validated inputs of one execution. Raises: TemplateFailed, pydantic.ValidationError."""
@@ -56,10 +67,16 @@ class PlanStep:
     def shown(self, inputs: sdk.Inputs) -> dict[str, Any]:
         """The inputs as they are stored and streamed: JSON, with secrets masked."""
         dumped = inputs.model_dump(mode="json")
-        for name in self.secrets:
-            if dumped.get(name) is not None:
-                dumped[name] = "••••"
+        _mask(dumped, self.secrets)
+        if self.inner:
+            _mask(dumped["config"], self.inner.secrets)
         return dumped
+
+
+def _mask(dumped: dict[str, Any], secrets: frozenset[str]) -> None:
+    for name in secrets:
+        if dumped.get(name) is not None:
+            dumped[name] = "••••"
 
 
 @dataclass(slots=True)
@@ -72,6 +89,16 @@ class Plan:
     steps: list[PlanStep]
     enricher: sdk.Action | None = None
     """The action, where its events are enriched before they are run."""
+
+    asks: list[str] = field(init=False)
+    """Keys of the steps that ask for approval."""
+    listens: bool = field(init=False)
+    """Whether a step may wait for something else than a moment."""
+
+    def __post_init__(self) -> None:
+        self.asks = [step.key for step in self.steps if step.reaction.control is sdk.Control.APPROVAL]
+        reactions = [each.reaction for step in self.steps for each in (step, step.inner) if each]
+        self.listens = any(one.control in (sdk.Control.APPROVAL, sdk.Control.CALL) for one in reactions)
 
 
 def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
@@ -90,34 +117,61 @@ def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
 
 def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: str, registry: Registry) -> PlanStep:
     reaction = registry.reaction(stored["reaction"])
-    asked = dict(conditions(reaction.inputs, stored["config"]))
-    config = with_values(stored["config"], dict.fromkeys(asked, False))
-    render = compile_config(reaction.inputs, config)
+    by_mode = [] if mode == "parallel" or index == 0 else [index - 1]
+    named = stored.get("after")
+    step = PlanStep(
+        position=index,
+        key=stored["key"],
+        reaction=reaction,
+        account_id=UUID(stored["accountId"]) if stored.get("accountId") else None,
+        when=compile_condition(stored["when"]) if stored.get("when") else None,
+        after=by_mode if named is None else [positions[key] for key in named],
+        stops=stored.get("onFailure", "stop") == "stop",
+        attempts=(stored.get("retry") or {}).get("attempts", 5),
+        timeout=stored.get("timeoutSeconds") or reaction.timeout,
+        **_inputs(reaction, stored["config"], stored["key"]),
+    )
+    if reaction.control is sdk.Control.EACH:
+        step.inner = _inner(step, stored, registry)
+        # The account is for what is done to each item.
+        step.account_id = None
+    return step
+
+
+def _inputs(reaction: sdk.Reaction, given: dict[str, Any], key: str) -> dict[str, Any]:
+    """The fields of a `PlanStep` that are about its inputs. Raises: PlanBroken, AreaError."""
+    later = {name: given[name] for name in sdk.marked(reaction.inputs, sdk.Later) if name in given}
+    asked = dict(conditions(reaction.inputs, given))
+    config = with_values(given, dict.fromkeys(asked, False))
+    render = compile_config(reaction.inputs, {name: value for name, value in config.items() if name not in later})
     fixed = None
     if render is None and not asked:
         try:
             fixed = reaction.inputs.model_validate(config)
         except ValidationError as error:
             raise PlanBroken(
-                f"The settings of reaction {stored['key']!r} no longer fit {reaction.key}: {error}. Edit the AREA."
+                f"The settings of reaction {key!r} no longer fit {reaction.key}: {error}. Edit the AREA."
             ) from None
-    by_mode = [] if mode == "parallel" or index == 0 else [index - 1]
-    named = stored.get("after")
-    return PlanStep(
-        position=index,
-        key=stored["key"],
+    return {
+        "config": config,
+        "render": (lambda scope: {**render(scope), **later}) if render and later else render,
+        "conditions": {path: compile_condition(expression, path) for path, expression in asked.items()},
+        "fixed": fixed,
+        "secrets": frozenset(sdk.marked(reaction.inputs, sdk.Secret)),
+    }
+
+
+def _inner(step: PlanStep, stored: dict[str, Any], registry: Registry) -> PlanStep:
+    """What a loop runs for each item. A failure is the loop's to judge."""
+    given = stored["config"]
+    reaction = registry.reaction(given["reaction"])
+    return replace(
+        step,
         reaction=reaction,
-        account_id=UUID(stored["accountId"]) if stored.get("accountId") else None,
-        config=config,
-        render=render,
-        conditions={path: compile_condition(expression, path) for path, expression in asked.items()},
-        fixed=fixed,
-        secrets=frozenset(sdk.marked(reaction.inputs, sdk.Secret)),
-        when=compile_condition(stored["when"]) if stored.get("when") else None,
-        after=by_mode if named is None else [positions[key] for key in named],
-        stops=stored.get("onFailure", "stop") == "stop",
-        attempts=(stored.get("retry") or {}).get("attempts", 5),
+        when=compile_condition(given["when"]) if given.get("when") else None,
+        stops=False,
         timeout=stored.get("timeoutSeconds") or reaction.timeout,
+        **_inputs(reaction, given.get("config") or {}, step.key),
     )
 
 

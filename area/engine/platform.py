@@ -15,6 +15,7 @@ from area.core.settings import Settings
 from area.db.session import Database, open_database
 from area.engine.admission import Admission
 from area.engine.broadcast import SupervisedRedis, Wakeups
+from area.engine.calls import Calls
 from area.engine.connections.accounts import Accounts
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
@@ -23,6 +24,7 @@ from area.engine.executor import Executor
 from area.engine.failures import Failures
 from area.engine.feed import Feed
 from area.engine.intake import Intake
+from area.engine.links import Links
 from area.engine.plan import Plans
 from area.engine.runs import Runs
 from area.nodes import registry, sdk
@@ -50,10 +52,12 @@ class Platform:
     intake: Intake
     runs: Runs
     plans: Plans
+    links: Links
 
     def executor(self) -> Executor:
         """A new executor of runs: one for a worker process."""
         enrichment = Enrichment(self.db.pool, self.using)
+        calls = Calls(self.db.pool, self.doorbell, self.admission)
         return Executor(
             self.runs,
             self.plans,
@@ -64,6 +68,8 @@ class Platform:
             self.admission,
             self.wakeups,
             Failures(self.db, self.settings.pause_after_failures),
+            self.links,
+            calls,
         )
 
     def using(
@@ -120,4 +126,5 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
         intake=Intake(db, known, doorbell, admission, sealer),
         runs=Runs(db.pool, settings.lease_seconds),
         plans=Plans(db.pool, known),
+        links=Links(settings),
     )

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from area.core.errors import InvalidInput, Path
 from area.engine.liquid import environment
-from area.engine.templates import CLOCK, condition_text, is_template, parsed
+from area.engine.templates import CLOCK, condition_text, is_template, parsed, whole_output
 
 Kind = Any
 """What is known of a value: a map of names, a model, a type annotation, or `Any`."""
@@ -54,6 +54,16 @@ def check_condition(expression: str, known: Mapping[str, Kind], path: Path) -> I
         yield problem
         return
     yield from _check(text, known, path)
+
+
+def item_kind(items: Any, known: Mapping[str, Kind]) -> Kind:
+    """What is known of each item of a list that a template gives."""
+    try:
+        template = parsed(items, ()) if isinstance(items, str) else None
+        whole = whole_output(template) if template else None
+    except InvalidInput:
+        return Any
+    return _item(_Walk(template, known, ()).kind(whole)) if template and whole else Any
 
 
 def _check(text: str, known: Mapping[str, Kind], path: Path) -> Iterator[InvalidInput]:
@@ -92,7 +102,7 @@ class _Walk:
             yield from self._expression(expression)
         scope: dict[str, Kind] = dict.fromkeys(map(str, node.block_scope()), Any)
         if isinstance(node, ForNode | TablerowNode) and isinstance(node.expression, LoopExpression):
-            scope[node.expression.identifier] = _item(self._kind(node.expression.iterable))
+            scope[node.expression.identifier] = _item(self.kind(node.expression.iterable))
         if isinstance(node, ForNode):
             scope["forloop"] = _LOOP
         self._scopes.append(scope)
@@ -100,7 +110,7 @@ class _Walk:
             yield from self._node(child)
         self._scopes.pop()
         if isinstance(node, AssignNode) and node.name in self._once:
-            self._scopes[0][str(node.name)] = self._kind(node.expression)
+            self._scopes[0][str(node.name)] = self.kind(node.expression)
 
     def _expression(self, expression: Expression) -> Iterator[InvalidInput]:
         if isinstance(expression, Reference):
@@ -132,10 +142,10 @@ class _Walk:
             message = f"The filter {used.name!r} is not used rightly: {error}."
             yield InvalidInput(message, path=self._path, code="TEMPLATE_SYNTAX")
 
-    def _kind(self, expression: Expression) -> Kind:
+    def kind(self, expression: Expression) -> Kind:
         """What an expression gives, where that is a plain reference."""
         if isinstance(expression, FilteredExpression) and not expression.filters:
-            return self._kind(expression.left)
+            return self.kind(expression.left)
         if isinstance(expression, Reference):
             found = self._follow(expression)
             return Any if isinstance(found, InvalidInput) else found

@@ -130,6 +130,10 @@ class Runs:
         rows = await self._pool.fetch(statements.STEPS, run_id)
         return [StepState(**{name: row[name] for name in StepState.__slots__}) for row in rows]
 
+    async def answers(self, run_id: UUID) -> dict[str, Any]:
+        """What has come for the steps of a run that wait for something, by their keys."""
+        return {row["step"]: row["answer"] for row in await self._pool.fetch(statements.ANSWERS, run_id)}
+
     async def commit(self, checkpoint: Checkpoint) -> bool:
         """Make a checkpoint durable; says whether a cancel was asked for. Raises: Fenced."""
         cancel = await self._batcher.submit(checkpoint)

@@ -53,7 +53,7 @@ _CLAIM = """
 WITH RECURSIVE {chosen}
 , claimed AS (
   UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + {lease}::interval,
-    started_at = coalesce(started_at, now()), due_at = NULL
+    started_at = coalesce(started_at, now()), due_at = NULL, woken = false
   FROM chosen WHERE runs.id = chosen.id
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
     runs.replay_from, runs.replay_of, runs.is_test, runs.cause, runs.max_concurrent_runs, chosen.was, chosen.share
@@ -146,9 +146,10 @@ WITH given AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[], $7::text[])
     AS t(id, fence, status, last_seq, due_at, error, filtered)
 ), ok AS (
-  -- A cancel that was accepted while the run went to rest must not rest with it: queued, it is claimed and cancelled.
-  UPDATE runs SET status = CASE WHEN given.status IN ('waiting', 'held') AND runs.cancel_requested THEN 'queued' ELSE given.status END,
-    last_seq = given.last_seq, due_at = CASE WHEN NOT runs.cancel_requested THEN given.due_at END,
+  -- A cancel or an answer that came while the run went to rest must not rest with it: queued, it is claimed again.
+  UPDATE runs SET status = CASE WHEN given.status IN ('waiting', 'held') AND runs.cancel_requested THEN 'queued'
+      WHEN given.status = 'waiting' AND runs.woken THEN 'queued' ELSE given.status END,
+    last_seq = given.last_seq, due_at = CASE WHEN NOT (runs.cancel_requested OR runs.woken) THEN given.due_at END,
     error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $8::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
   FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running' AND runs.last_seq <= given.last_seq
@@ -218,6 +219,19 @@ WHERE runs.status = 'running'
 """
 
 STEPS = "SELECT * FROM run_steps WHERE run_id = $1 ORDER BY position"
+
+# What a step waits for besides a moment: a person's decision, or the end of a run that it started.
+ANSWERS = """
+SELECT step, jsonb_build_object('approved', approved, 'comment', comment, 'decided_by', decided_by, 'decided_at', decided_at) AS answer
+FROM approvals WHERE run_id = $1
+UNION ALL
+SELECT calls.step, jsonb_build_object('run_id', called.id, 'status', called.status, 'error', called.error, 'steps', coalesce((
+    SELECT jsonb_object_agg(key, output) FROM run_steps WHERE run_id = called.id AND status = 'succeeded' AND position < 100000
+  ), '{}'))
+FROM calls JOIN runs called ON called.id = calls.called_id
+JOIN run_steps s ON s.run_id = calls.run_id AND s.key = calls.step AND s.status IN ('running', 'waiting')
+WHERE calls.run_id = $1 AND called.status IN ('succeeded', 'failed', 'cancelled')
+"""
 
 VERSION = """
 SELECT v.id, v.area_id, v.version, v.mode, v.action, v.reactions, a.name FROM area_versions v JOIN areas a ON a.id = v.area_id

@@ -6,6 +6,7 @@ import random
 import time
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid5
 
@@ -17,10 +18,13 @@ from area.core.flight import Aborted, Flight
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.core.tracing import now_ns, span_id, tracing
+from area.engine.calls import Calls
 from area.engine.connections import held
 from area.engine.connections.accounts import Accounts
 from area.engine.context import Log
 from area.engine.execution import Execution, cut_json
+from area.engine.items import Resting, run_items
+from area.engine.links import Links
 from area.engine.plan import PlanStep
 from area.engine.runs import StepState
 from area.engine.templates import TemplateFailed
@@ -48,19 +52,23 @@ def _error(code: str, message: str) -> dict[str, Any]:
 class Steps:
     """Executes single steps."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, links: Links, calls: Calls) -> None:
         self._accounts = accounts
+        self._links = links
+        self._calls = calls
 
     async def execute(self, run: Execution, step: PlanStep) -> None:
         """Bring a step to its end, to waiting, or to unknown. Raises: Fenced."""
         state = run.states[step.position]
         crashed = state.status == "running"
+        run.heard(state)
+        scope = {**run.scope, **step.extra}
         try:
-            if state.status == "pending" and step.when is not None and not step.when(run.scope):
+            if state.status == "pending" and step.when is not None and not step.when(scope):
                 self._skip(run, state, "its condition is false")
                 return
             began = time.perf_counter()
-            inputs = step.inputs(run.scope)
+            inputs = step.inputs(scope)
             if time.perf_counter() - began > LONG_RENDERING:
                 # A run of costly templates must not keep the others, and the leases, waiting until its end.
                 await asyncio.sleep(0)
@@ -98,17 +106,25 @@ class Steps:
         if run.cancelled:
             self._aborted(run, step, state, crashed=crashed)
             return
+        answer = run.answers.get(step.key)
+        if isinstance(inputs, sdk.EachInputs):
+            try:
+                answer = await run_items(run, step, inputs, self.execute)
+            except Resting as rest:
+                state.status, state.due_at = "waiting", rest.until
+                run.changed(state)
+                return
         began = time.perf_counter()
         try:
-            output = await self._call(run, step, inputs, resumed=resumed, tried_since=tried_since)
+            output = await self._call(run, step, inputs, answer, resumed=resumed, tried_since=tried_since)
         except sdk.Park as park:
             self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
         except sdk.StopRun as stop:
             run.stopped = stop.reason or "stopped"
             if isinstance(stop, sdk.Filtered):
                 run.filtered = f"step {step.key!r}: {stop.reason or 'filtered'}"
-            run.finish_step(state, "succeeded", {})
-            run.outputs[step.key] = {}
+            run.finish_step(state, "succeeded", stop.output.model_dump(mode="json") if stop.output else {})
+            run.outputs[step.key] = state.output
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
             run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
         except Aborted:
@@ -118,7 +134,8 @@ class Steps:
         else:
             state.effect = "none" if step.reaction.pure else "confirmed"
             run.finish_step(state, "succeeded", output)
-            run.outputs[step.key] = output
+            if not step.is_item:
+                run.outputs[step.key] = output
             took = round((time.perf_counter() - began) * 1000, 1)
             run.tell(
                 "step_succeeded",
@@ -133,23 +150,30 @@ class Steps:
                 _traced(run, step, state, seconds)
 
     async def _call(
-        self, run: Execution, step: PlanStep, inputs: sdk.Inputs, *, resumed: bool, tried_since: datetime | None
+        self,
+        run: Execution,
+        step: PlanStep,
+        inputs: sdk.Inputs,
+        answer: Any,
+        *,
+        resumed: bool,
+        tried_since: datetime | None,
     ) -> Any:
         def write(message: str, level: str, attributes: dict[str, Any]) -> None:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
 
-        using = self._using(run, step, write, resumed=resumed, tried_since=tried_since)
+        using = self._using(run, step, write, resumed=resumed, tried_since=tried_since, answer=answer)
         flight = Flight(harmless=step.reaction.pure)
         run.flights.add(flight)
         try:
             with flight.under_way():
                 async with asyncio.timeout(step.timeout), using as context:
-                    answer = await step.reaction.fn(context, inputs)
+                    given = await step.reaction.fn(context, inputs)
         finally:
             run.flights.discard(flight)
-        if not isinstance(answer, step.reaction.outputs):
-            answer = step.reaction.outputs.model_validate(answer)
-        output = answer.model_dump(mode="json")
+        if not isinstance(given, step.reaction.outputs):
+            given = step.reaction.outputs.model_validate(given)
+        output = given.model_dump(mode="json")
         return cut_json(output, OUTPUT_LIMIT)
 
     def _using(
@@ -160,7 +184,9 @@ class Steps:
         *,
         resumed: bool = False,
         tried_since: datetime | None = None,
+        answer: Any = None,
     ) -> AbstractAsyncContextManager[sdk.Context]:
+        control = step.reaction.control
         return self._accounts.using(
             step.reaction.service,
             write,
@@ -170,6 +196,9 @@ class Steps:
             resumed=resumed,
             tried_since=tried_since,
             clock=run.now,
+            answer=answer,
+            answer_url=self._links.url(run.id, step.key) if control is sdk.Control.APPROVAL else "",
+            start_area=partial(self._calls.start, run.id, step.key) if control is sdk.Control.CALL else None,
         )
 
     async def _reconciled(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
@@ -193,7 +222,8 @@ class Steps:
         state.effect = "confirmed"
         output = answer.model_dump(mode="json")
         run.finish_step(state, "succeeded", output)
-        run.outputs[step.key] = output
+        if not step.is_item:
+            run.outputs[step.key] = output
         run.tell("step_succeeded", "The service confirmed that it happened", step=step.key, data={"output": output})
         return True
 

@@ -19,6 +19,8 @@ BEGIN
     ('connected_accounts', 'user_id = auth.uid()', 'id, user_id, service, label, status, scopes, expires_at, last_used_at, created_at'),
     ('runs', 'user_id = auth.uid()', NULL),
     ('run_steps', 'EXISTS (SELECT 1 FROM runs r WHERE r.id = run_id AND r.user_id = auth.uid())', NULL),
+    ('approvals', 'EXISTS (SELECT 1 FROM runs r WHERE r.id = run_id AND r.user_id = auth.uid())', NULL),
+    ('calls', 'EXISTS (SELECT 1 FROM runs r WHERE r.id = run_id AND r.user_id = auth.uid())', NULL),
     ('run_events', 'user_id = auth.uid()', NULL),
     ('deliveries', 'user_id = auth.uid()', NULL)
   ) AS t(name, owned, columns) LOOP

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from area.core.errors import AccountRequired, AreaError, InvalidInput, NotFound, Path
+from area.engine.configs import acting
 from area.engine.context import Clients
 from area.nodes import sdk
 from area.nodes.registry import Registry
@@ -19,6 +20,7 @@ WHERE user_id = $1 AND id = ANY($2::uuid[])
 
 class _Reaction(Protocol):
     reaction: str
+    config: dict[str, Any]
     account_id: UUID | None
 
 
@@ -45,7 +47,7 @@ class Needs:
             (self._registry.actions.get(draft.action), draft.account_id, ("action",))
         ]
         for index, one in enumerate(draft.reactions):
-            parts.append((self._registry.reactions.get(one.reaction), one.account_id, ("reactions", index)))
+            parts.append((acting(self._registry, one.reaction, one.config), one.account_id, ("reactions", index)))
         known = await self._accounts(user_id, (account_id for _, account_id, _ in parts if account_id))
         for component, account_id, path in parts:
             if component is not None:

@@ -13,7 +13,7 @@ from area.nodes.sdk.auth import (
     read_grant,
     read_scopes,
 )
-from area.nodes.sdk.components import Action, Delivery, Reaction
+from area.nodes.sdk.components import Action, Control, Delivery, Reaction
 from area.nodes.sdk.context import Context
 from area.nodes.sdk.errors import (
     BadSignature,
@@ -35,8 +35,10 @@ from area.nodes.sdk.models import (
     Choice,
     Choices,
     Condition,
+    EachInputs,
     Identity,
     Inputs,
+    Later,
     NoTemplate,
     Outputs,
     Page,
@@ -75,8 +77,10 @@ __all__ = [
     "ClientCredentials",
     "Condition",
     "Context",
+    "Control",
     "ControlFlow",
     "Delivery",
+    "EachInputs",
     "Ed25519",
     "Endpoint",
     "Filtered",
@@ -89,6 +93,7 @@ __all__ = [
     "Inputs",
     "InvalidInput",
     "Key",
+    "Later",
     "Limits",
     "NoTemplate",
     "NodeError",

@@ -27,6 +27,19 @@ class Delivery(StrEnum):
     MANUAL = "MANUAL"
 
 
+class Control(StrEnum):
+    """What the engine itself does for a reaction that steers the run."""
+
+    APPROVAL = "approval"
+    """A person answers while it is parked, by the link ``ctx.answer_url`` or by the API; then it is called with ``ctx.answer``."""
+    CALL = "call"
+    """It may start another AREA, by ``ctx.start_area``; ``ctx.answer`` is how that ended."""
+    EACH = "each"
+    """Before it is called the engine runs the reaction that its inputs name for each of the items; see `EachInputs`."""
+    END = "end"
+    """It may end the run."""
+
+
 @dataclass(eq=False, slots=True)
 class Action:
     """What starts a run. ``fn``'s signature depends on ``delivery``: see the decorators of Service."""
@@ -115,6 +128,7 @@ class Reaction:
     timeout: float = 30.0
     account: AccountUse = "none"
     scopes: tuple[str, ...] = ()
+    control: Control | None = None
     reconciler: Callable[..., Any] | None = field(default=None, repr=False)
 
     def is_idempotent(self, inputs: Inputs) -> bool:

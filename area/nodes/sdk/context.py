@@ -61,6 +61,20 @@ class Context(Protocol):
         """
 
     @property
+    def answer(self) -> Any:
+        """What a `Control` reaction waits for: a decision, the end of the AREA it called, the items' results. None: not yet."""
+
+    @property
+    def answer_url(self) -> str:
+        """The link at which a person can answer; for `Control.APPROVAL` only."""
+
+    async def start_area(self, area_id: str, payload: Any, *, wait: bool) -> str:
+        """Start another AREA of the same owner, once for this step; gives the id of its run. For `Control.CALL` only.
+
+        With ``wait`` a parked step is called again when that run has ended. Raises: Rejected.
+        """
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The service's own settings: ``AREA_EMAIL_SMTP_URL`` is ``smtp_url`` of ``email``."""
 

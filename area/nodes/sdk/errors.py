@@ -18,6 +18,8 @@
 from datetime import datetime
 from typing import ClassVar
 
+from pydantic import BaseModel
+
 
 class NodeError(Exception):
     """A failure of one call. ``message`` is shown to the user; ``code`` is stable."""
@@ -104,11 +106,12 @@ class Park(ControlFlow):
 
 
 class StopRun(ControlFlow):
-    """Finish the run as succeeded and skip the steps that are left."""
+    """Finish the run as succeeded and skip the steps that are left; ``output`` is the step's."""
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", output: BaseModel | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.output = output
 
 
 class Filtered(StopRun):

@@ -58,6 +58,12 @@ class NoTemplate(Marker):
     keyword = "x-no-template"
 
 
+class Later(Marker):
+    """An input of a `Control.EACH` reaction that is rendered for each item, with ``item`` and ``index``."""
+
+    keyword = "x-later"
+
+
 class Secret(Marker):
     """An input that is masked wherever it is shown."""
 
@@ -83,6 +89,17 @@ class Choices:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "x-choices": True}
+
+
+class EachInputs(Inputs):
+    """What the inputs of a `Control.EACH` reaction have in common; each field is declared again, with its title."""
+
+    items: list[Any]
+    reaction: str
+    config: dict[str, Any]
+    when: str | None
+    concurrency: int
+    stops: bool
 
 
 class Tick(Outputs):

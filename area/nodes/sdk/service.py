@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import httpx
 
 from area.nodes.sdk.auth import AccountUse, AppHeader, ClientCredentials, Key, OAuth2
-from area.nodes.sdk.components import Action, Delivery, Reaction
+from area.nodes.sdk.components import Action, Control, Delivery, Reaction
 from area.nodes.sdk.models import Inputs, Outputs, Page, Tick
 from area.nodes.sdk.webhooks import Answer, Endpoint, Routed, Verify, WebhookDelivery
 
@@ -156,6 +156,7 @@ class Service:
         pure: bool = False,
         account: AccountUse | None = None,
         scopes: tuple[str, ...] = (),
+        control: Control | None = None,
     ) -> Callable[[Function], Reaction]:
         """Decorate ``async fn(ctx, inputs) -> Out``. ``pure`` means that nothing outside the run changes."""
 
@@ -173,6 +174,7 @@ class Service:
                 timeout=timeout,
                 account=self._use(account),
                 scopes=scopes,
+                control=control,
             )
             self.reactions[reaction.key] = reaction
             return reaction

@@ -1,0 +1,132 @@
+"""Runs that start runs: one for each step that calls, within bounds, and the caller is woken when the called one has ended."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from area.core.errors import AreaError, NotFound, Path
+from area.core.ids import new_id, row_uuid
+from area.core.jsons import dump
+from area.engine.doorbell import Doorbell
+from area.nodes import sdk
+from area.nodes.registry import Registry
+
+DEEPEST = 10
+"""How many calls may lie within one another."""
+AT_ONCE = 500
+
+CALLED = "SELECT called_id FROM calls WHERE run_id = $1 AND step = $2"
+
+CALLER = """
+SELECT runs.user_id, runs.is_test, coalesce(calls.depth, 0) AS depth FROM runs LEFT JOIN calls ON calls.called_id = runs.id
+WHERE runs.id = $1
+"""
+
+TARGET = """
+SELECT id, name, hook_id, published_version_id, is_enabled FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL
+"""
+
+START = """
+WITH call AS (
+  INSERT INTO calls (run_id, step, called_id, depth, is_awaited) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run_id, step) DO NOTHING
+  RETURNING called_id
+), event AS (
+  INSERT INTO events (id, hook_id, dedupe_key, payload, enriched_at)
+  SELECT $6, $7, 'call:' || called_id, $8::text::jsonb, now() FROM call RETURNING id
+), run AS (
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, last_seq)
+  SELECT $3, $9, $10, $11, event.id, 'call', $12, 1 FROM event RETURNING id
+)
+INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
+SELECT id, 1, date_trunc('day', now()), $9, $10, now(), 'event_received', 'info', 'Started by step ' || $2 || ' of another run'
+FROM run
+RETURNING run_id
+"""
+
+# Callers of what has ended wait no longer: each is told, also when the worker that ended the called run has died since. A caller
+# that is locked is passed over until the next look, so that nothing here waits for a lock.
+TOLD = """
+WITH due AS (
+  SELECT calls.run_id, calls.step FROM calls
+  JOIN runs called ON called.id = calls.called_id AND called.status IN ('succeeded', 'failed', 'cancelled')
+  JOIN runs caller ON caller.id = calls.run_id
+  WHERE calls.is_awaited AND ($1::uuid[] IS NULL OR calls.called_id = ANY($1))
+  ORDER BY calls.run_id LIMIT $2 FOR NO KEY UPDATE OF caller SKIP LOCKED
+), told AS (
+  UPDATE calls SET is_awaited = false FROM due WHERE calls.run_id = due.run_id AND calls.step = due.step
+)
+UPDATE runs SET woken = true, due_at = CASE WHEN status = 'waiting' THEN now() ELSE due_at END
+WHERE id IN (SELECT run_id FROM due) AND status IN ('queued', 'running', 'waiting', 'held') RETURNING id
+"""
+
+
+OWNED = "SELECT id FROM areas WHERE id = ANY($1::uuid[]) AND user_id = $2 AND deleted_at IS NULL"
+
+
+async def check_targets(
+    pool: asyncpg.Pool, registry: Registry, user_id: UUID, configs: list[tuple[str, dict[str, Any]]]
+) -> list[AreaError]:
+    """Problems of the reactions (key and config) that start AREAs which are not there, or not the user's."""
+    named = [
+        (path, target)
+        for index, (key, config) in enumerate(configs)
+        for path, target in _targets(registry, key, config, ("reactions", index, "config"))
+    ]
+    if not named:
+        return []
+    rows = await pool.fetch(OWNED, [target for _, target in named], user_id)
+    owned = {row["id"] for row in rows}
+    message = "There is no such AREA of yours; it may have been deleted."
+    return [NotFound(message, path=path) for path, target in named if target not in owned]
+
+
+def _targets(registry: Registry, key: str, config: dict[str, Any], path: Path) -> Iterator[tuple[Path, UUID]]:
+    reaction = registry.reactions.get(key)
+    control = reaction.control if reaction else None
+    if control is sdk.Control.CALL:
+        target = row_uuid(str(config.get("area_id")), "Area")
+        if target is not None:
+            yield (*path, "area_id"), target
+    inner = config.get("config")
+    if control is sdk.Control.EACH and isinstance(inner, dict):
+        yield from _targets(registry, str(config.get("reaction")), inner, (*path, "config"))
+
+
+class Calls:
+    """Starts the runs that steps ask for."""
+
+    def __init__(self, pool: asyncpg.Pool, doorbell: Doorbell) -> None:
+        self._pool = pool
+        self._doorbell = doorbell
+
+    async def start(self, run_id: UUID, step: str, area_id: UUID, payload: Any, *, wait: bool) -> UUID:
+        """The run that a step starts: the same one, however often it is asked. Raises: sdk.Rejected."""
+        known: UUID | None = await self._pool.fetchval(CALLED, run_id, step)
+        if known is not None:
+            return known
+        caller = await self._pool.fetchrow(CALLER, run_id)
+        area = await self._pool.fetchrow(TARGET, area_id, caller["user_id"])
+        if area is None or area["hook_id"] is None:
+            raise sdk.Rejected("There is no such AREA of yours; it may have been deleted.", code="AREA_NOT_FOUND")
+        if not area["is_enabled"]:
+            raise sdk.Rejected(f"The AREA {area['name']!r} is switched off. Switch it on first.", code="AREA_PAUSED")
+        if caller["depth"] >= DEEPEST:
+            told = f"AREAs that run one another may nest {DEEPEST} deep; {area['name']!r} would be one more."
+            raise sdk.Rejected(told, code="CALL_TOO_DEEP")
+        called = new_id()
+        await self._pool.fetchval(
+            START, run_id, step, called, caller["depth"] + 1, wait, new_id(), area["hook_id"], dump(payload),
+            caller["user_id"], area["id"], area["published_version_id"], caller["is_test"],
+        )  # fmt: skip
+        # Another worker, which this run was taken from, may have been first.
+        first: UUID = await self._pool.fetchval(CALLED, run_id, step)
+        self._doorbell.ring([first])
+        self._doorbell.announce(caller["user_id"], first)
+        return first
+
+    async def wake_callers(self, ended: Sequence[UUID] | None = None) -> None:
+        """Wake the runs that wait for these, or for any that has ended."""
+        woken = await self._pool.fetch(TOLD, ended, AT_ONCE)
+        self._doorbell.ring(row["id"] for row in woken)
