@@ -16,16 +16,20 @@ from area.nodes.registry import Registry
 DEEPEST = 10
 """How many calls may lie within one another."""
 AT_ONCE = 500
+TOLD_OF_ITS_CALLER = "area.called"
+"""The action whose event says who calls; to an AREA with another one the payload is as that action would give it."""
 
 CALLED = "SELECT called_id FROM calls WHERE run_id = $1 AND step = $2"
 
 CALLER = """
-SELECT runs.user_id, runs.is_test, coalesce(calls.depth, 0) AS depth FROM runs LEFT JOIN calls ON calls.called_id = runs.id
+SELECT runs.user_id, runs.area_id, runs.is_test, coalesce(calls.depth, 0) AS depth
+FROM runs LEFT JOIN calls ON calls.called_id = runs.id
 WHERE runs.id = $1
 """
 
 TARGET = """
-SELECT id, name, hook_id, published_version_id, is_enabled FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL
+SELECT a.id, a.name, a.hook_id, a.published_version_id, a.is_enabled, h.action FROM areas a JOIN hooks h ON h.id = a.hook_id
+WHERE a.id = $1 AND a.user_id = $2 AND a.deleted_at IS NULL
 """
 
 START = """
@@ -108,7 +112,7 @@ class Calls:
             return known
         caller = await self._pool.fetchrow(CALLER, run_id)
         area = await self._pool.fetchrow(TARGET, area_id, caller["user_id"])
-        if area is None or area["hook_id"] is None:
+        if area is None:
             raise sdk.Rejected("There is no such AREA of yours; it may have been deleted.", code="AREA_NOT_FOUND")
         if not area["is_enabled"]:
             raise sdk.Rejected(f"The AREA {area['name']!r} is switched off. Switch it on first.", code="AREA_PAUSED")
@@ -116,6 +120,13 @@ class Calls:
             told = f"AREAs that run one another may nest {DEEPEST} deep; {area['name']!r} would be one more."
             raise sdk.Rejected(told, code="CALL_TOO_DEEP")
         called = new_id()
+        if area["action"] == TOLD_OF_ITS_CALLER:
+            payload = {
+                "call_id": str(called),
+                "payload": payload,
+                "caller_run_id": str(run_id),
+                "caller_area_id": str(caller["area_id"]),
+            }
         await self._pool.fetchval(
             START, run_id, step, called, caller["depth"] + 1, wait, new_id(), area["hook_id"], dump(payload),
             caller["user_id"], area["id"], area["published_version_id"], caller["is_test"],

@@ -77,7 +77,7 @@ def first_due(action: sdk.Action, where: sdk.Inputs, moment: datetime) -> dateti
     if action.delivery is sdk.Delivery.SCHEDULE:
         due = action.fn(where, moment)
         return due if isinstance(due, datetime) else None
-    return None if action.delivery is sdk.Delivery.WEBHOOK else moment
+    return None if action.delivery is sdk.Delivery.WEBHOOK or not action.watched else moment
 
 
 async def attach(

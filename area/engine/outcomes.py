@@ -13,7 +13,7 @@ FOUND_AT_ONCE = 500
 FINISHED = """
 SELECT e.txid, e.number, e.run_id, e.area_id, e.kind, e.at, e.data, a.name,
   EXISTS (SELECT 1 FROM runs r JOIN events ev ON ev.id = r.event_id JOIN hooks h ON h.id = ev.hook_id
-    WHERE r.id = e.run_id AND (h.kind = 'manual' OR r.is_test)) AS left_out
+    WHERE r.id = e.run_id AND ((h.kind = 'manual' AND h.action <> 'area.called') OR r.is_test)) AS left_out
 FROM run_events e JOIN areas a ON a.id = e.area_id
 WHERE e.user_id = $1 AND (e.txid, e.number) > ($2, $3) AND e.txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
   AND e.kind = ANY($4::text[])

@@ -1,8 +1,8 @@
-"""AREA itself: start a run when another one ends."""
+"""AREA itself: start a run when another one ends, or asks for it."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -75,3 +75,28 @@ def run_failed(where: Which, payload: Finished) -> bool:
 def run_succeeded(where: Which, payload: Finished) -> bool:
     """Fires when a run of one of your AREAs succeeds."""
     return payload.status == Status.SUCCEEDED and where.area_id in (None, payload.area_id)
+
+
+class Called(sdk.Inputs):
+    """Nothing to fill in: whoever calls says what with."""
+
+
+class Call(sdk.Outputs):
+    """A call by another AREA."""
+
+    call_id: Annotated[str, sdk.Identity] = Field(
+        title="Call", description="Id of the run that was started.", examples=["0198c9a6-11aa-7d10-8a55-0c1d2e3f4a5b"]
+    )
+    payload: Any = Field(None, title="Payload", description="What it was called with.", examples=[{"order": 42}])
+    caller_run_id: str = Field(
+        title="Calling run", description="Id of the run that calls.", examples=["0198c9a6-0f3e-7a21-b7a4-2f1e0d3c4b5a"]
+    )
+    caller_area_id: str = Field(
+        title="Calling AREA", description="Id of its AREA.", examples=["0198c9a5-7b1e-7c3a-9f00-5a1c2b3d4e5f"]
+    )
+
+
+@service.internal("Called by another AREA", watched=False)
+def called(where: Called, payload: Call) -> bool:
+    """Fires when an AREA of yours runs this one by the reaction Run another AREA."""
+    return True

@@ -231,9 +231,9 @@ class Each(sdk.EachInputs):
 
     items: list[Any] = Field(
         title="Items",
-        description=f"A list, of {MOST_ITEMS} items at most.",
+        description=f"A list of {MOST_ITEMS} items at most; as a rule one template, such as {{{{ trigger.body.orders }}}}.",
         max_length=MOST_ITEMS,
-        examples=["{{ trigger.body.orders }}"],
+        examples=[["first", "second"]],
     )
     reaction: Annotated[str, sdk.NoTemplate] = Field(
         title="Reaction",
@@ -299,7 +299,7 @@ class Called(sdk.Inputs):
     payload: Any = Field(
         default_factory=dict,
         title="Payload",
-        description="What it sees as {{ trigger }}.",
+        description="What it sees: as {{ trigger.payload }} if its action is area.called, else as {{ trigger }}.",
         examples=[{"order": "{{ trigger.body.order }}"}],
     )
     wait: bool = Field(

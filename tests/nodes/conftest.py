@@ -35,6 +35,13 @@ class FakeContext:
     connected: sdk.Account | None = None
     credentials: Mapping[str, Any] = field(default_factory=dict)
     granted: sdk.Grant | None = None
+    answer: Any = None
+    answer_url: str = "https://area.example/approvals/token"
+    started: list[tuple[str, Any, bool]] = field(default_factory=list)
+
+    async def start_area(self, area_id: str, payload: Any, *, wait: bool) -> str:
+        self.started.append((area_id, payload, wait))
+        return "0198c9a6-11aa-7d10-8a55-0c1d2e3f4a5b"
 
     @property
     def app_http(self) -> httpx.AsyncClient:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+from area.engine.configs import conditions, with_values
 from area.nodes import sdk
 from tests.nodes.conftest import FakeContext
 
@@ -44,13 +45,15 @@ class Probe:
         return True
 
 
+def asked(config: dict[str, Any], model: type[sdk.Inputs]) -> dict[str, Any]:
+    """A config whose conditions have been asked, and hold."""
+    found: dict[str, Any] = with_values(config, dict.fromkeys(dict(conditions(model, config)), True))
+    return found
+
+
 def examples(model: type[sdk.Inputs]) -> sdk.Inputs:
     """Inputs made of the fields' first examples; of the required ones alone where all together contradict each other."""
-    conditions = set(sdk.marked(model, sdk.Condition))
-    given = {
-        name: True if name in conditions else (field.examples or [None])[0]
-        for name, field in model.model_fields.items()
-    }
+    given = asked({name: (field.examples or [None])[0] for name, field in model.model_fields.items()}, model)
     try:
         return model.model_validate(given)
     except ValidationError:

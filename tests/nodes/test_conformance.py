@@ -17,7 +17,7 @@ from area.engine.areas import AreaDraft, ReactionDraft
 from area.engine.checking import check_draft
 from area.nodes import quality, sdk
 from area.nodes.registry import Registry, UnknownComponent, load
-from tests.nodes.rig import choices_of, examples
+from tests.nodes.rig import asked, choices_of, examples
 
 CATALOGUE = Path(__file__).with_name("catalogue")
 GRADES = Path(__file__).with_name("grades")
@@ -147,9 +147,8 @@ def test_reaction_declares_idempotency_and_a_bounded_timeout(reaction: sdk.React
 @EVERY_NODE
 def test_examples_are_valid_inputs(node: sdk.Action | sdk.Reaction) -> None:
     """What the form shows as an example can be saved; text may have a template in it."""
-    conditions = set(sdk.marked(node.inputs, sdk.Condition))
     for name, field in node.inputs.model_fields.items():
-        for example in (field.examples or []) if name not in conditions else []:
+        for example in field.examples or []:
             problems = problems_of(node.inputs, name, example)
             assert not problems, f"the example {example!r} of {node.key}.{name} is refused: {problems}"
     assert examples(node.inputs)
@@ -158,7 +157,7 @@ def test_examples_are_valid_inputs(node: sdk.Action | sdk.Reaction) -> None:
 def problems_of(model: type[sdk.Inputs], name: str, value: Any) -> list[str]:
     """What the model says of one field's value; of the others nothing is said."""
     try:
-        model.model_validate({name: value})
+        model.model_validate(asked({name: value}, model))
     except ValidationError as error:
         return [problem["msg"] for problem in error.errors() if problem["loc"][:1] == (name,)]
     return []

@@ -60,6 +60,8 @@ class Action:
     dedupe: str | Callable[[WebhookDelivery], str] | None = None
     handshake: Callable[[Any, WebhookDelivery], Answer | None] | None = field(default=None, repr=False)
     reply: Callable[[WebhookDelivery], Answer] | None = field(default=None, repr=False)
+    watched: bool = True
+    """False: nothing is looked at; its events are made by other runs."""
     identity: str | None = field(init=False)
     checker: Callable[[Any], None] | None = field(default=None, repr=False)
     topic_of: Callable[..., str] | None = field(default=None, repr=False)

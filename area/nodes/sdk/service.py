@@ -139,11 +139,14 @@ class Service:
 
         return declare
 
-    def internal(self, title: str) -> Callable[[Function], Action]:
-        """Decorate ``fn(where, payload: Out) -> bool``: whether an event of the platform itself matches."""
+    def internal(self, title: str, *, watched: bool = True) -> Callable[[Function], Action]:
+        """Decorate ``fn(where, payload: Out) -> bool``: whether an event of the platform itself matches.
+
+        With ``watched=False`` nothing is looked at: its events are made by other runs.
+        """
 
         def declare(fn: Function) -> Action:
-            return self._action(fn, title, Delivery.MANUAL, 0, _parameter(fn, 1, Outputs))
+            return self._action(fn, title, Delivery.MANUAL, 0, _parameter(fn, 1, Outputs), watched=watched)
 
         return declare
 
