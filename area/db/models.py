@@ -433,7 +433,6 @@ class Call(Base):
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     step: Mapped[str] = mapped_column(primary_key=True)
     called_id: Mapped[UUID] = mapped_column(unique=True)
-    depth: Mapped[int]
     is_awaited: Mapped[bool]
     __table_args__ = (Index("ix_calls_awaited", "called_id", postgresql_where=text("is_awaited")),)
 

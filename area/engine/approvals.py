@@ -23,16 +23,15 @@ LEFT JOIN run_steps step ON step.run_id = runs.id AND step.key = $2
 LEFT JOIN approvals ON approvals.run_id = runs.id AND approvals.step = $2
 WHERE runs.id = $1
 """
-ASKED_LOCKED = f"{ASKED} FOR NO KEY UPDATE OF runs"
+LOCK = "SELECT 1 FROM runs WHERE id = $1 FOR NO KEY UPDATE"
 
 DECIDE = """
 INSERT INTO approvals (run_id, step, approved, comment, decided_by) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING RETURNING decided_at
 """
 
-# What waits is due at once; what a worker has just now is looked at again when it goes to rest.
+# What waits takes its place in the queue; what a worker has just now is looked at again when it goes to rest.
 WAKE = """
-UPDATE runs SET woken = true, due_at = CASE WHEN status = 'waiting' THEN now() ELSE due_at END
+UPDATE runs SET woken = true, status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END, due_at = NULL
 WHERE id = $1 AND status IN ('queued', 'running', 'waiting', 'held') RETURNING user_id
 """
 
@@ -94,16 +93,17 @@ async def _decide(
     if not any(found.key == step and found.reaction.control is sdk.Control.APPROVAL for found in plan.steps):
         raise NotFound(f"This run has no step {step[:60]!r} that asks for approval.", path=("step",))
     async with platform.db.pool.acquire() as connection, connection.transaction():
-        # The run is locked, so that its end, its worker's checkpoint and the decision come one after another.
-        row = await connection.fetchrow(ASKED_LOCKED, run_id, step)
+        # First the lock, so that the run's end, its worker's checkpoint and each decision come one after another; then the look.
+        await connection.fetchval(LOCK, run_id)
+        row = await connection.fetchrow(ASKED, run_id, step)
         if row is None:
             raise NotFound("There is no such run.", path=("runId",))
         question = _asked(row, step)
         if question.state != "open":
             raise _closed(question)
-        await connection.fetchval(DECIDE, run_id, step, approved, said, decided_by)
+        await connection.execute(DECIDE, run_id, step, approved, said, decided_by)
         await connection.execute(WAKE, run_id)
-    platform.doorbell.ring([run_id])
+    platform.doorbell.ring()
     platform.doorbell.announce(row["user_id"], run_id)
     return question
 

@@ -9,6 +9,7 @@ import asyncpg
 from area.core.errors import AreaError, NotFound, Path
 from area.core.ids import new_id, row_uuid
 from area.core.jsons import dump
+from area.engine.admission import Admission
 from area.engine.doorbell import Doorbell
 from area.nodes import sdk
 from area.nodes.registry import Registry
@@ -21,30 +22,38 @@ TOLD_OF_ITS_CALLER = "area.called"
 
 CALLED = "SELECT called_id FROM calls WHERE run_id = $1 AND step = $2"
 
+# The run that calls, with the AREAs of the runs above it.
 CALLER = """
-SELECT runs.user_id, runs.area_id, runs.is_test, coalesce(calls.depth, 0) AS depth
-FROM runs LEFT JOIN calls ON calls.called_id = runs.id
+WITH RECURSIVE above AS (
+  SELECT id, area_id FROM runs WHERE id = $1
+  UNION ALL
+  SELECT runs.id, runs.area_id FROM above JOIN calls ON calls.called_id = above.id JOIN runs ON runs.id = calls.run_id
+)
+SELECT runs.user_id, runs.area_id, runs.is_test, above.areas FROM runs, (SELECT array_agg(area_id) AS areas FROM above) above
 WHERE runs.id = $1
 """
 
 TARGET = """
-SELECT a.id, a.name, a.hook_id, a.published_version_id, a.is_enabled, h.action FROM areas a JOIN hooks h ON h.id = a.hook_id
+SELECT a.id, a.name, a.hook_id, a.published_version_id, a.is_enabled, h.action, v.max_concurrent_runs
+FROM areas a JOIN hooks h ON h.id = a.hook_id JOIN area_versions v ON v.id = a.published_version_id
 WHERE a.id = $1 AND a.user_id = $2 AND a.deleted_at IS NULL
 """
 
 START = """
 WITH call AS (
-  INSERT INTO calls (run_id, step, called_id, depth, is_awaited) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run_id, step) DO NOTHING
+  INSERT INTO calls (run_id, step, called_id, is_awaited) VALUES ($1, $2, $3, $4) ON CONFLICT (run_id, step) DO NOTHING
   RETURNING called_id
 ), event AS (
   INSERT INTO events (id, hook_id, dedupe_key, payload, enriched_at)
-  SELECT $6, $7, 'call:' || called_id, $8::text::jsonb, now() FROM call RETURNING id
+  SELECT $5, $6, 'call:' || called_id, $7::text::jsonb, now() FROM call RETURNING id
 ), run AS (
-  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, last_seq)
-  SELECT $3, $9, $10, $11, event.id, 'call', $12, 1 FROM event RETURNING id
+  INSERT INTO runs (id, user_id, area_id, area_version_id, event_id, cause, is_test, last_seq,
+    max_concurrent_runs, overlap, admitted)
+  SELECT $3, $8, $9, $10, event.id, 'call', $11, 1, $12, CASE WHEN $12::int IS NOT NULL THEN 'queue' END, $12 IS NULL
+  FROM event RETURNING id
 )
 INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
-SELECT id, 1, date_trunc('day', now()), $9, $10, now(), 'event_received', 'info', 'Started by step ' || $2 || ' of another run'
+SELECT id, 1, date_trunc('day', now()), $8, $9, now(), 'event_received', 'info', 'Started by step ' || $2 || ' of another run'
 FROM run
 RETURNING run_id
 """
@@ -61,7 +70,7 @@ WITH due AS (
 ), told AS (
   UPDATE calls SET is_awaited = false FROM due WHERE calls.run_id = due.run_id AND calls.step = due.step
 )
-UPDATE runs SET woken = true, due_at = CASE WHEN status = 'waiting' THEN now() ELSE due_at END
+UPDATE runs SET woken = true, status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END, due_at = NULL
 WHERE id IN (SELECT run_id FROM due) AND status IN ('queued', 'running', 'waiting', 'held') RETURNING id
 """
 
@@ -101,9 +110,10 @@ def _targets(registry: Registry, key: str, config: dict[str, Any], path: Path) -
 class Calls:
     """Starts the runs that steps ask for."""
 
-    def __init__(self, pool: asyncpg.Pool, doorbell: Doorbell) -> None:
+    def __init__(self, pool: asyncpg.Pool, doorbell: Doorbell, admission: Admission) -> None:
         self._pool = pool
         self._doorbell = doorbell
+        self._admission = admission
 
     async def start(self, run_id: UUID, step: str, area_id: UUID, payload: Any, *, wait: bool) -> UUID:
         """The run that a step starts: the same one, however often it is asked. Raises: sdk.Rejected."""
@@ -112,13 +122,7 @@ class Calls:
             return known
         caller = await self._pool.fetchrow(CALLER, run_id)
         area = await self._pool.fetchrow(TARGET, area_id, caller["user_id"])
-        if area is None:
-            raise sdk.Rejected("There is no such AREA of yours; it may have been deleted.", code="AREA_NOT_FOUND")
-        if not area["is_enabled"]:
-            raise sdk.Rejected(f"The AREA {area['name']!r} is switched off. Switch it on first.", code="AREA_PAUSED")
-        if caller["depth"] >= DEEPEST:
-            told = f"AREAs that run one another may nest {DEEPEST} deep; {area['name']!r} would be one more."
-            raise sdk.Rejected(told, code="CALL_TOO_DEEP")
+        _refuse(area, caller["areas"], wait=wait)
         called = new_id()
         if area["action"] == TOLD_OF_ITS_CALLER:
             payload = {
@@ -128,16 +132,32 @@ class Calls:
                 "caller_area_id": str(caller["area_id"]),
             }
         await self._pool.fetchval(
-            START, run_id, step, called, caller["depth"] + 1, wait, new_id(), area["hook_id"], dump(payload),
-            caller["user_id"], area["id"], area["published_version_id"], caller["is_test"],
+            START, run_id, step, called, wait, new_id(), area["hook_id"], dump(payload),
+            caller["user_id"], area["id"], area["published_version_id"], caller["is_test"], area["max_concurrent_runs"],
         )  # fmt: skip
         # Another worker, which this run was taken from, may have been first.
         first: UUID = await self._pool.fetchval(CALLED, run_id, step)
-        self._doorbell.ring([first])
+        self._doorbell.ring()
         self._doorbell.announce(caller["user_id"], first)
+        self._admission.later([area["id"]])
         return first
 
     async def wake_callers(self, ended: Sequence[UUID] | None = None) -> None:
         """Wake the runs that wait for these, or for any that has ended."""
         woken = await self._pool.fetch(TOLD, ended, AT_ONCE)
-        self._doorbell.ring(row["id"] for row in woken)
+        if woken:
+            self._doorbell.ring(len(woken))
+
+
+def _refuse(area: asyncpg.Record | None, above: list[UUID], *, wait: bool) -> None:
+    """Raises: sdk.Rejected when this AREA cannot be run from below those."""
+    if area is None:
+        raise sdk.Rejected("There is no such AREA of yours; it may have been deleted.", code="AREA_NOT_FOUND")
+    if not area["is_enabled"]:
+        raise sdk.Rejected(f"The AREA {area['name']!r} is switched off. Switch it on first.", code="AREA_PAUSED")
+    if len(above) > DEEPEST:
+        told = f"AREAs that run one another may nest {DEEPEST} deep; {area['name']!r} would be one more."
+        raise sdk.Rejected(told, code="CALL_TOO_DEEP")
+    if wait and area["max_concurrent_runs"] is not None and area["id"] in above:
+        told = f"{area['name']!r} would wait for a run of its own that its limit of runs at once does not let begin."
+        raise sdk.Rejected(told, code="CALL_WAITS_FOR_ITSELF")

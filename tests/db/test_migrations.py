@@ -4,7 +4,7 @@ from alembic import command
 
 from area.core.settings import Settings
 from area.db.migrate import config, is_current
-from area.engine import cancelling, control, outcomes, replays, statements
+from area.engine import approvals, calls, cancelling, control, outcomes, replays, statements
 from area.engine.connections import held, needs, store
 from area.engine.platform import Platform
 
@@ -19,7 +19,7 @@ async def test_a_migrated_database_has_no_drift_from_the_models(platform: Platfo
 
 async def test_every_hot_statement_prepares(platform: Platform) -> None:
     async with platform.db.pool.acquire() as connection:
-        for module in (statements, cancelling, control, outcomes, replays, held, needs, store):
+        for module in (statements, approvals, calls, cancelling, control, outcomes, replays, held, needs, store):
             for name, sql in vars(module).items():
                 if name.isupper() and not name.startswith("_") and isinstance(sql, str) and "FROM" in sql:
                     assert await connection.prepare(sql), name

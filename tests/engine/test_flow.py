@@ -9,6 +9,7 @@ import pytest
 from area.core.errors import Conflict, InvalidInputs, NotFound
 from area.engine import approvals, control
 from area.engine.areas import ReactionDraft, delete_area, set_area_enabled
+from area.nodes import sdk
 from tests.engine.conftest import Sink, World, eventually, log
 
 
@@ -574,6 +575,30 @@ async def test_an_area_that_runs_itself_ends_somewhere(world: World) -> None:
     assert [row["status"] for row in rows] == ["succeeded"] * 10 + ["failed"]
     assert rows[0]["id"] == run
     assert (await world.steps(rows[-1]["id"]))["call"]["error"]["code"] == "CALL_TOO_DEEP"
+
+
+async def test_a_called_area_keeps_its_limit_of_runs_at_once(world: World) -> None:
+    other = await world.area(ReactionDraft("flow.delay", {"seconds": 60}, key="w"), max_concurrent_runs=1)
+    area = await world.area(call(other.id))
+    first, second = await world.happen(area, {}), await world.happen(area, {})
+    one, two = await run_called(world, first), await run_called(world, second)
+    await world.platform.admission.settle()
+    await world.execute(one, two)
+    assert [await world.status(one), await world.status(two)] == ["waiting", "queued"]
+    await world.due_now(one)
+    await world.execute(one)
+    await world.platform.admission.settle()
+    await world.execute(two)
+    assert await world.status(two) == "waiting"
+
+
+async def test_an_area_does_not_wait_for_itself_behind_its_own_limit(world: World) -> None:
+    area = await world.area(log("a"), max_concurrent_runs=1)
+    run = await world.happen(area, {})
+    with pytest.raises(sdk.Rejected) as caught:
+        await world.platform.executor()._calls.start(run, "call", area.id, {}, wait=True)
+    assert caught.value.code == "CALL_WAITS_FOR_ITSELF"
+    assert await world.pool.fetchval("SELECT count(*) FROM calls WHERE run_id = $1", run) == 0
 
 
 async def test_only_an_area_of_ones_own_can_be_run(world: World, platform: Any) -> None:
