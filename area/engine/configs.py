@@ -153,6 +153,10 @@ def _check_each(
         yield from check_condition(config["when"], within, (*path, "when"))
     if isinstance(inner, dict):
         yield from check_config(registry, reaction, inner, within, (*path, "config"))
+    else:
+        yield InvalidInput(
+            "The inputs of the reaction are an object, whose values may be templates.", path=(*path, "config")
+        )
 
 
 def acting(registry: Registry, key: str, config: Mapping[str, Any]) -> sdk.Reaction | None:

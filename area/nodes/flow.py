@@ -238,20 +238,20 @@ class Each(sdk.EachInputs):
     reaction: Annotated[str, sdk.NoTemplate] = Field(
         title="Reaction",
         description="The reaction's key in the catalogue.",
-        examples=["http.request"],
+        examples=["flow.log"],
         json_schema_extra={"widget": "reaction"},
     )
     config: Annotated[dict[str, Any], sdk.Later] = Field(
         default_factory=dict,
         title="Its inputs",
         description="As in a reaction of its own; {{ item }} is the item and {{ index }} its place, from 0.",
-        examples=[{"url": "https://example.com/orders/{{ item.id }}"}],
+        examples=[{"message": "{{ index }}: {{ item }}"}],
     )
     when: Annotated[str | None, sdk.Later] = Field(
         None,
         title="Only if",
         description="A Liquid expression; items for which it is false are skipped.",
-        examples=["item.total > 100"],
+        examples=["index < 10"],
         json_schema_extra={"widget": "code"},
     )
     concurrency: int = Field(

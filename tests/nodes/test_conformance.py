@@ -169,10 +169,12 @@ def test_templates_are_taken_where_they_are_allowed(reaction: sdk.Reaction) -> N
         set(sdk.marked(reaction.inputs, sdk.NoTemplate)),
         set(sdk.marked(reaction.inputs, sdk.Condition)),
     )
+    # What is rendered for each item is given as it is, with templates in it.
+    fixed |= {name for name in sdk.marked(reaction.inputs, sdk.Later) if name == "config"}
     template = "{{ trigger.body.text }}"
     known = Registry({reaction.service.key: reaction.service, "webhook": REGISTRY.services["webhook"]}.values())
     plain = examples(reaction.inputs).model_dump(mode="json", exclude=conditions)
-    plain = {name: template if "{{" in str(value) else value for name, value in plain.items()}
+    plain = {name: template if "{{" in str(value) and name not in fixed else value for name, value in plain.items()}
     for name in reaction.inputs.model_fields:
         value = "trigger.body.total > 100" if name in conditions else template
         config = {**dict.fromkeys(conditions, "true"), **plain, name: value}
