@@ -269,6 +269,7 @@ class Hook(_Row):
     last_polled_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default="0")
     last_error: Mapped[str | None]
+    failure: Mapped[dict[str, Any] | None]
     expires_at: Mapped[datetime | None]
     subscribed_at: Mapped[datetime | None]
     remote_id: Mapped[str | None]

@@ -30,11 +30,14 @@ class _Reaction(Protocol):
     timeout_seconds: int | None
 
 
-class _Draft(Protocol):
+class _ActionDraft(Protocol):
     @property
     def action(self) -> str: ...
     @property
     def config(self) -> dict[str, Any]: ...
+
+
+class _Draft(_ActionDraft, Protocol):
     @property
     def reactions(self) -> "list[Any]": ...
     @property
@@ -58,8 +61,7 @@ def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems:
     """Add every problem of ``draft`` to ``problems``; the answer is None when its action is unusable."""
     if draft.max_concurrent_runs is not None and draft.max_concurrent_runs < 1:
         problems.append(InvalidInput("At least one run at once.", path=("maxConcurrentRuns",)))
-    action = _action(registry, draft, problems)
-    where = _where(action, draft.config, problems) if action else None
+    action, where = check_action(registry, draft, problems)
     keys = _keys(draft.reactions, max_reactions, problems)
     known: dict[str, Any] = {
         "trigger": action.outputs if action else _Anything(),
@@ -81,6 +83,14 @@ def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems:
     return Checked(action, where, keys) if action and where is not None else None
 
 
+def check_action(
+    registry: Registry, draft: _ActionDraft, problems: list[AreaError]
+) -> tuple[sdk.Action | None, sdk.Inputs | None]:
+    """The draft's action and its inputs, where they are usable; else why not is added to ``problems``."""
+    action = _action(registry, draft, problems)
+    return action, _where(action, draft.config, problems) if action else None
+
+
 class _Anything:
     """Stands for outputs that are not known, so that one wrong name is told once."""
 
@@ -95,7 +105,7 @@ def _run(registry: Registry, reactions: list[_Reaction], keys: list[str]) -> dic
     return {"id": str, "is_test": bool, "area": {"id": str, "name": str}, "approvals": dict.fromkeys(asking, str)}
 
 
-def _action(registry: Registry, draft: _Draft, problems: list[AreaError]) -> sdk.Action | None:
+def _action(registry: Registry, draft: _ActionDraft, problems: list[AreaError]) -> sdk.Action | None:
     try:
         return registry.action(draft.action)
     except UnknownComponent as error:

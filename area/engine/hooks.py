@@ -34,7 +34,7 @@ AGAIN_AFTER = timedelta(seconds=20)
 """How long after the provider ended a subscription it is made again."""
 
 ENDED = """
-UPDATE hooks SET remote_id = NULL, status = 'broken', last_error = $2, failures_in_row = failures_in_row + 1,
+UPDATE hooks SET remote_id = NULL, status = 'broken', last_error = $2, failure = NULL, failures_in_row = failures_in_row + 1,
   next_due_at = now() + $3::interval
 WHERE id = ANY($1::uuid[]) AND status IN ('active', 'broken', 'pending') RETURNING id
 """

@@ -1,7 +1,6 @@
 """Watched sources: each due hook is claimed by one scheduler, looked at once, and moved on with its events (laws 4 and 8)."""
 
 import asyncio
-import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,12 +10,11 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from pydantic import ValidationError
 
 from area.core import log, metrics
 from area.core.clock import Carried
 from area.db.session import AWAY, Connection
-from area.engine import statements, subscriptions
+from area.engine import reasons, statements, subscriptions
 from area.engine.intake import Incoming, accept, payload_hash
 from area.engine.outcomes import finished_runs
 from area.engine.platform import Platform
@@ -182,11 +180,11 @@ async def _move(
     cursor: Any,
     due: datetime | None,
     failures: int,
-    error: str | None,
+    failure: dict[str, Any] | None,
     status: str,
 ) -> UUID | None:
     moved: UUID | None = await connection.fetchval(
-        statements.POLLED, hook["id"], hook["lease_until"], cursor, due, failures, error, status
+        statements.POLLED, hook["id"], hook["lease_until"], cursor, due, failures, failure, status
     )
     return moved
 
@@ -204,13 +202,6 @@ async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception, 
     status = hook["status"]
     if status != "unused" and (hopeless or failures >= BROKEN_AFTER):
         status = "broken"
-    message = _said(hook["action"], error).replace("\x00", "\ufffd")[:1000]
+    failure = reasons.of_look(hook["action"], error)
     async with platform.db.pool.acquire() as connection:
-        await _move(connection, hook, hook["cursor"], due, failures, message, status)
-
-
-def _said(action: str, error: Exception) -> str:
-    """What the AREA's owner is told of a failed look."""
-    if isinstance(error, ValidationError | json.JSONDecodeError | UnicodeDecodeError):
-        return f"The source of {action} answered something else than it should: {error}"
-    return str(error) or type(error).__name__
+        await _move(connection, hook, hook["cursor"], due, failures, failure, status)

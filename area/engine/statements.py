@@ -278,7 +278,8 @@ LET_GO = "UPDATE hooks SET lease_until = now() + interval '1 second' WHERE id = 
 
 # The cursor and next due time move with the events, and only for the holder of the lease.
 POLLED = """
-UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_at = now(), failures_in_row = $5, last_error = $6,
+UPDATE hooks SET cursor = $3, next_due_at = $4, lease_until = NULL, last_polled_at = now(), failures_in_row = $5, last_error = $6::jsonb ->> 'message',
+  failure = $6::jsonb,
   -- Whether it is in use is not the scheduler's to say.
   status = CASE WHEN status = 'unused' OR $7 = 'unused' THEN status ELSE $7 END
 WHERE id = $1 AND lease_until = $2 RETURNING id

@@ -14,6 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from area.core import log, metrics
+from area.core.errors import Path
 from area.core.flight import Aborted, Flight
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
@@ -26,6 +27,7 @@ from area.engine.execution import Execution, cut_json
 from area.engine.items import Resting, run_items
 from area.engine.links import Links
 from area.engine.plan import PlanStep
+from area.engine.reasons import of_node, reason
 from area.engine.runs import StepState
 from area.engine.templates import TemplateFailed
 from area.nodes import sdk
@@ -43,10 +45,6 @@ LONG_RENDERING = 0.01
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures that happen before a request leaves: nothing can have happened at the other end."""
-
-
-def _error(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message[:4000]}
 
 
 class Steps:
@@ -73,10 +71,11 @@ class Steps:
                 # A run of costly templates must not keep the others, and the leases, waiting until its end.
                 await asyncio.sleep(0)
         except TemplateFailed as error:
-            self._fail(run, step, state, _error("TEMPLATE_FAILED", str(error)))
+            self._fail(run, step, state, reason("TEMPLATE_FAILED", str(error)))
             return
         except ValidationError as error:
-            self._fail(run, step, state, _error("INVALID_INPUT", _told(error)))
+            path = (*_place(step), *error.errors()[0]["loc"])
+            self._fail(run, step, state, reason("INVALID_INPUT", _told(error), path))
             return
         if crashed and state.effect == "intended" and not step.reaction.is_idempotent(inputs):
             if not await self._reconciled(run, step, state, inputs):
@@ -229,40 +228,41 @@ class Steps:
 
     def _failed(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, error: Exception) -> None:
         safe = step.reaction.pure or step.reaction.is_idempotent(inputs)
+        place = _place(step)
         match error:
             case sdk.Throttled():
                 # A snooze is not an attempt.
                 if state.started_at is not None and run.now() - state.started_at > MAX_AGE:
-                    self._fail(run, step, state, _error(error.code, error.message))
+                    self._fail(run, step, state, of_node(error, place))
                     return
                 state.attempt -= 1
                 until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
-                self._wait(run, state, until, _error(error.code, error.message), f"{error.message}; waiting as asked")
+                self._wait(run, state, until, of_node(error, place), f"{error.message}; waiting as asked")
             case sdk.Unavailable():
-                self._retry(run, step, state, _error(error.code, error.message))
+                self._retry(run, step, state, of_node(error, place))
             case sdk.Unknown():
                 self._unknown(run, state, error.message)
             case sdk.Reconnect() if step.account_id is not None:
                 self._hold(run, step, state, error.message)
             case sdk.NodeError():
-                self._fail(run, step, state, _error(error.code, error.message))
+                self._fail(run, step, state, of_node(error, place))
             case EgressRefused():
-                self._fail(run, step, state, _error("EGRESS_REFUSED", str(error)))
+                self._fail(run, step, state, reason("EGRESS_REFUSED", str(error)))
             case ResponseTooLarge():
-                self._fail(run, step, state, _error("RESPONSE_TOO_LARGE", str(error)))
+                self._fail(run, step, state, reason("RESPONSE_TOO_LARGE", str(error)))
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
-                self._fail(run, step, state, _error("INVALID_INPUT", f"The address cannot be called: {error}"))
+                self._fail(run, step, state, reason("INVALID_INPUT", f"The address cannot be called: {error}"))
             case ValidationError():
                 message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
-                self._fail(run, step, state, _error("BAD_OUTPUT", message))
+                self._fail(run, step, state, reason("BAD_OUTPUT", message))
             case json.JSONDecodeError() | UnicodeDecodeError():
-                told = _error("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
+                told = reason("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
                 if safe:
                     self._retry(run, step, state, told)
                 else:
                     self._unknown(run, state, f"{told['message']}. The call may have happened.")
             case httpx.TransportError() | OSError() | TimeoutError():
-                told = _error("UNREACHABLE", f"No answer: {error or type(error).__name__}")
+                told = reason("UNREACHABLE", f"No answer: {error or type(error).__name__}")
                 if safe or isinstance(error, _NOT_SENT):
                     self._retry(run, step, state, told)
                 else:
@@ -270,20 +270,20 @@ class Steps:
             case _:
                 reference = str(new_id())
                 logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
-                self._fail(run, step, state, _error("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
+                self._fail(run, step, state, reason("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
 
     def _hold(self, run: Execution, step: PlanStep, state: StepState, message: str) -> None:
         """Nothing was done, and nothing can be until the account is connected again: the attempt is given back."""
         state.attempt -= 1
         state.effect = "none"
         run.held_for = self._reason(run, step, message)
-        state.status, state.due_at, state.error = "waiting", None, _error(held.CODE, message)
+        state.status, state.due_at, state.error = "waiting", None, reason(held.CODE, message)
         run.changed(state)
         run.tell("step_waiting", f"{message} The run is held until then.", level="warning", step=state.key)
 
     def _reason(self, run: Execution, step: PlanStep, message: str) -> dict[str, Any]:
         account = {"accountId": str(step.account_id), "heldAt": run.now().isoformat()}
-        return {**_error(held.CODE, message), "step": step.key, **account}
+        return {**reason(held.CODE, message), "step": step.key, **account}
 
     def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
         too_old = state.started_at is not None and run.now() - state.started_at > MAX_AGE
@@ -338,7 +338,7 @@ class Steps:
 
     def _unknown(self, run: Execution, state: StepState, message: str) -> None:
         state.effect = "unknown"
-        run.finish_step(state, "unknown", error=_error("UNKNOWN", message))
+        run.finish_step(state, "unknown", error=reason("UNKNOWN", message))
         run.tell("step_unknown", message, level="error", step=state.key)
 
 
@@ -352,6 +352,11 @@ def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) ->
         attributes={"area.step": step.key, "area.attempt": state.attempt, "area.status": state.status},
         error=state.error["message"] if state.error else None,
     )
+
+
+def _place(step: PlanStep) -> Path:
+    """Where a step's inputs are in its AREA."""
+    return ("reactions", step.position, "config")
 
 
 def _told(error: ValidationError) -> str:

@@ -26,7 +26,7 @@ CALL_SECONDS = 45.0
 
 SUBSCRIBED = """
 UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), expires_at = $6, subscribed_at = now(),
-  lease_until = NULL, failures_in_row = 0, last_error = NULL, last_polled_at = now(),
+  lease_until = NULL, failures_in_row = 0, last_error = NULL, failure = NULL, last_polled_at = now(),
   -- An AREA that went meanwhile left the hook unused: what was just made is ended next.
   status = CASE WHEN status = 'unused' THEN 'unused' ELSE 'active' END,
   next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $7 END
@@ -34,7 +34,7 @@ WHERE id = $1 AND lease_until = $2 RETURNING id
 """
 
 LOOKED = """
-UPDATE hooks SET lease_until = NULL, last_polled_at = now(), failures_in_row = 0, last_error = NULL,
+UPDATE hooks SET lease_until = NULL, last_polled_at = now(), failures_in_row = 0, last_error = NULL, failure = NULL,
   status = CASE WHEN status = 'unused' THEN 'unused' ELSE 'active' END,
   next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $3 END
 WHERE id = $1 AND lease_until = $2

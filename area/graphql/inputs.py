@@ -12,6 +12,7 @@ from strawberry.scalars import JSON
 from area.core.errors import AreaError, InvalidInput, InvalidInputs, NotFound, Path
 from area.core.ids import uuid_of
 from area.engine.areas import AreaDraft, ReactionDraft
+from area.engine.trying import ActionDraft
 from area.graphql.enums import ExecutionMode, OnFailure, OverlapPolicy, stored
 
 
@@ -113,6 +114,15 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
     if problems:
         raise InvalidInputs(problems)
     return draft
+
+
+def action_of(given: AreaActionInput, problems: list[AreaError]) -> ActionDraft:
+    """The engine's draft of an action alone; what is wrong with its shape is added to ``problems``."""
+    return ActionDraft(
+        action=given.action,
+        config=_config(given.config, ("config",), problems),
+        account_id=_account(given.account_id, ("account_id",), problems),
+    )
 
 
 def row_id(given: str, kind: str, path: Path = ("id",)) -> UUID:

@@ -32,14 +32,24 @@ class RunFailure:
 
     code: str = field(description="Stable code, such as REJECTED.")
     message: str = field(description="What happened, and what to do next.")
-    step: str | None = field(description="The step that failed, where one did.")
+    step: str | None = field(description="The key of the step that failed, where one did.")
+    path: list[str] = field(
+        description="Where in the AREA's input it is mended, as in `errors` of `createArea`; empty when that is not known."
+    )
+    suggestion: str | None = field(description="A value for that place which should do.")
 
     @classmethod
-    def of(cls, error: dict[str, Any] | None) -> RunFailure | None:
-        """The failure that the engine stored."""
+    def of(cls, error: dict[str, Any] | None, step: str | None = None) -> RunFailure | None:
+        """The failure that the engine stored, of this step unless it names one."""
         if error is None:
             return None
-        return cls(code=str(error.get("code", "FAILED")), message=str(error.get("message", "")), step=error.get("step"))
+        return cls(
+            code=str(error.get("code", "FAILED")),
+            message=str(error.get("message", "")),
+            step=error.get("step") or step,
+            path=[str(part) for part in error.get("path", ())],
+            suggestion=error.get("suggestion"),
+        )
 
 
 @strawberry.type(description="One thing that happened at an action's source.")
@@ -97,7 +107,7 @@ class RunStep:
             input=row.input,
             output=row.output,
             effect=Effect[row.effect.upper()],
-            failure=RunFailure.of(row.error),
+            failure=RunFailure.of(row.error, row.key),
             due_at=row.due_at,
             started_at=row.started_at,
             finished_at=row.finished_at,

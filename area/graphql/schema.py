@@ -16,10 +16,11 @@ from area.graphql.forms import FIELD_TYPES
 from area.graphql.query import Query
 from area.graphql.run_mutations import RunMutations
 from area.graphql.subscriptions import Subscription
+from area.graphql.trying import TryingMutations
 
 
 @strawberry.type(description="The entry points for changing something.")
-class Mutation(AuthMutations, ApiTokenMutations, AreaMutations, RunMutations):
+class Mutation(AuthMutations, ApiTokenMutations, AreaMutations, RunMutations, TryingMutations):
     """The entry points for changing something."""
 
 

@@ -125,6 +125,31 @@ class AreaVersion:
         )
 
 
+@strawberry.type(description="Why a hook could not be looked at.")
+class HookFailure:
+    """Why a hook could not be looked at."""
+
+    code: str = field(description="Stable code, such as NOT_A_FEED.")
+    message: str = field(description="What happened, and what to do next.")
+    path: list[str] = field(
+        description="Where in the AREA's input it is mended, as in `errors` of `createArea`; empty when that is not known."
+    )
+    suggestion: str | None = field(description="A value for that place which should do.")
+
+    @classmethod
+    def of(cls, row: m.Hook) -> HookFailure | None:
+        """The failure in this row."""
+        if row.last_error is None:
+            return None
+        stored = row.failure or {}
+        return cls(
+            code=str(stored.get("code", "FAILED")),
+            message=row.last_error,
+            path=[str(part) for part in stored.get("path", ())],
+            suggestion=stored.get("suggestion"),
+        )
+
+
 @strawberry.type(description="A watched source of events; AREAs with the same action and inputs share one.")
 class Hook(Node):
     """A watched source of events."""
@@ -134,7 +159,8 @@ class Hook(Node):
     status: HookStatus = field(description="Whether it works.")
     next_due_at: datetime | None = field(description="When it looks or fires next.")
     last_fired_at: datetime | None = field(description="When it last had an event.")
-    last_error: str | None = field(description="What went wrong last.")
+    last_error: str | None = field(description="What went wrong last, in words.")
+    failure: HookFailure | None = field(description="What went wrong last; null when the last look went well.")
     failures: int = field(description="How many attempts failed in a row.")
     expires_at: datetime | None = field(description="When the provider ends it, unless renewed.")
 
@@ -157,6 +183,7 @@ class Hook(Node):
             next_due_at=row.next_due_at,
             last_fired_at=row.last_fired_at,
             last_error=row.last_error,
+            failure=HookFailure.of(row),
             failures=row.failures_in_row,
             expires_at=row.expires_at,
         )

@@ -123,7 +123,10 @@ def _not_a_feed(response: httpx.Response, page: Mapping[str, Any]) -> sdk.Reject
     kind = response.headers.get("content-type", "something without a type").partition(";")[0]
     found = next((link["href"] for link in page.get("links", ()) if _is_feed_link(link)), None)
     hint = f"The page offers {found} as its feed." if found else "Give the address of an RSS, Atom or JSON feed."
-    return sdk.Rejected(f"{response.url} is not a feed: it answered {kind}. {hint}", code="NOT_A_FEED")
+    message = f"{response.url} is not a feed: it answered {kind}. {hint}"
+    # A page may name its feed by a path of its own.
+    better = str(response.url.join(found)) if found else None
+    return sdk.Rejected(message, code="NOT_A_FEED", field="url", suggestion=better)
 
 
 def _is_feed_link(link: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from area.nodes.email.servers import Security, Server, trust
 
 ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
 MAX_RECIPIENTS = 100
+SEVERAL = "ada@example.com, grace@example.com"
 SECONDS = 20.0
 
 
@@ -126,18 +127,21 @@ def _sender(server: Server) -> str:
 
 def _recipients(letter: Letter) -> list[str]:
     found = dict.fromkeys(
-        address for line in (letter.to, letter.cc, letter.bcc) if line for address in _addresses(line)
+        address
+        for name, line in (("to", letter.to), ("cc", letter.cc), ("bcc", letter.bcc))
+        if line
+        for address in _addresses(line, name)
     )
     if len(found) > MAX_RECIPIENTS:
-        raise sdk.Rejected(f"A mail has at most {MAX_RECIPIENTS} recipients; this one has {len(found)}.")
+        raise sdk.Rejected(f"A mail has at most {MAX_RECIPIENTS} recipients; this one has {len(found)}.", field="to")
     return list(found)
 
 
-def _addresses(to: str) -> list[str]:
+def _addresses(to: str, name: str = "to") -> list[str]:
     found = [address for _, address in getaddresses([to])]
     wrong = [address for address in found if not ADDRESS.match(address)]
     if wrong or not found:
-        raise sdk.Rejected(f"{to!r} is not a list of mail addresses. Write ada@example.com, grace@example.com.")
+        raise sdk.Rejected(f"{to!r} is not a list of mail addresses. Write {SEVERAL}.", field=name, suggestion=SEVERAL)
     return found
 
 
@@ -163,7 +167,11 @@ def _refusal(error: Exception) -> sdk.NodeError:
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
         said = f"The mail server answered {error.code} {error.message}"
-        return sdk.Unavailable(said) if 400 <= error.code < 500 else sdk.Rejected(said, code="SMTP_REFUSED")
+        if 400 <= error.code < 500:
+            return sdk.Unavailable(said)
+        if isinstance(error, aiosmtplib.SMTPRecipientRefused):
+            return sdk.Rejected(f"{said} for {error.recipient}", code="SMTP_REFUSED", field="to", suggestion=SEVERAL)
+        return sdk.Rejected(said, code="SMTP_REFUSED")
     if isinstance(error, aiosmtplib.SMTPServerDisconnected | aiosmtplib.SMTPReadTimeoutError):
         return sdk.Unknown(f"The mail server went away, so the mail may have been sent: {error}")
     if isinstance(error, OSError | aiosmtplib.SMTPConnectError | aiosmtplib.SMTPTimeoutError):

@@ -22,14 +22,21 @@ from pydantic import BaseModel
 
 
 class NodeError(Exception):
-    """A failure of one call. ``message`` is shown to the user; ``code`` is stable."""
+    """A failure of one call. ``message`` is shown to the user; ``code`` is stable.
+
+    Where one input is to blame, ``field`` is its name, and ``suggestion`` a value for it that should do.
+    """
 
     default_code: ClassVar[str] = "NODE_ERROR"
 
-    def __init__(self, message: str, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, code: str | None = None, *, field: str | None = None, suggestion: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
+        self.field = field
+        self.suggestion = suggestion
 
 
 class Rejected(NodeError):
@@ -88,9 +95,8 @@ class InvalidInput(NodeError):
     default_code = "INVALID_INPUT"
 
     def __init__(self, field: str, message: str, suggestion: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-        self.suggestion = suggestion
+        super().__init__(message, suggestion=suggestion)
+        self.field: str = field
 
 
 class ControlFlow(Exception):
