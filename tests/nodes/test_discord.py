@@ -291,15 +291,19 @@ async def test_hours_later_what_was_not_posted_is(make: Make) -> None:
     assert names(seen) == [LOOK, ME, LIST, POST]
 
 
-async def test_an_embed_tells_two_messages_apart(make: Make) -> None:
-    page = [msg(at(HOURS_AGO, 9), by=BOT, embeds=[{"type": "rich", "title": "a", "description": "b"}])]
-    answers = {**GOOD, LIST: page}
-    ctx, seen = make(answers, tried_since=HOURS_AGO)
-    await messages.post_message.fn(ctx, messages.Message(channel=CHANNEL, embeds=[{"title": "a"}]))
-    assert POST in names(seen)
-    ctx, seen = make(answers, tried_since=HOURS_AGO)
-    await messages.post_message.fn(ctx, messages.Message(channel=CHANNEL, embeds=[{"title": "a", "description": "b"}]))
-    assert POST not in names(seen)
+@pytest.mark.parametrize(
+    ("embed", "is_new"),
+    [
+        ({"title": "a"}, True),
+        ({"title": "a", "description": "b", "fields": [{"name": "n", "value": "w"}]}, True),
+        ({"title": "a", "description": "b", "fields": [{"name": "n", "value": "v"}]}, False),
+    ],
+)
+async def test_embeds_tell_two_messages_apart(make: Make, embed: dict[str, Any], is_new: bool) -> None:
+    shown = {"type": "rich", "title": "a", "description": "b", "fields": [{"name": "n", "value": "v", "inline": False}]}
+    ctx, seen = make({**GOOD, LIST: [msg(at(HOURS_AGO, 9), by=BOT, embeds=[shown])]}, tried_since=HOURS_AGO)
+    await messages.post_message.fn(ctx, messages.Message(channel=CHANNEL, embeds=[embed]))
+    assert (POST in names(seen)) is is_new
 
 
 async def test_a_history_that_may_not_be_read_leaves_it_unknown(make: Make) -> None:
@@ -611,11 +615,17 @@ async def test_the_first_poll_fires_nothing(make: Make) -> None:
     assert dict(seen[1].url.params) == {"limit": "1"}
 
 
-@pytest.mark.parametrize(("last", "after"), [(None, "0"), (MESSAGE, MESSAGE)])
-async def test_a_channel_that_shows_nothing_has_a_baseline_too(make: Make, last: str | None, after: str) -> None:
-    ctx, _ = make({**GOOD, LOOK: CHANNEL_INFO | {"last_message_id": last}, LIST: []})
+async def test_an_empty_channel_has_a_baseline_too(make: Make) -> None:
+    ctx, _ = make({**GOOD, LOOK: CHANNEL_INFO | {"last_message_id": None}, LIST: []})
     page = await watching.new_message.fn(ctx, watching.Watched(channel=CHANNEL))
-    assert page.cursor == {"after": after, "me": BOT}
+    assert page.cursor == {"after": "0", "me": BOT}
+
+
+async def test_a_channel_whose_history_the_bot_may_not_read_is_told(make: Make) -> None:
+    ctx, _ = make({**GOOD, LOOK: CHANNEL_INFO | {"last_message_id": MESSAGE}, LIST: []})
+    with pytest.raises(sdk.Rejected, match="let it read the message history there") as caught:
+        await watching.new_message.fn(ctx, watching.Watched(channel=CHANNEL))
+    assert caught.value.code == "NO_HISTORY"
 
 
 CURSOR = {"after": "450000000000000000", "me": BOT}
@@ -818,7 +828,7 @@ async def test_a_bot_whose_commands_arrive_elsewhere_makes_none(make: Make) -> N
     ctx, seen = make(
         {"GET /applications/@me": APP | {"name": "Mine", "verify_key": "ab" * 32}}, settings=SETTINGS, credentials=TOKEN
     )
-    with pytest.raises(sdk.Rejected, match="Slash commands of the application Mine do not arrive here"):
+    with pytest.raises(sdk.Rejected, match="of the application Mine do not arrive here: AREA_DISCORD_PUBLIC_KEY"):
         await commands.make_command(ctx, DEPLOY.model_copy(update={"server": HOME}), HOOK)
     assert len(seen) == 1
     assert commands.slash_command.topic_of is None, "a topic is had only by a command that was made"

@@ -219,8 +219,8 @@ async def make_command(ctx: sdk.Context, where: SlashCommand, hook: sdk.Hook) ->
     application = read(await bot(ctx).get("/applications/@me"))
     if application.get("verify_key") != ctx.settings.get("public_key", "").strip().lower():
         raise sdk.Rejected(
-            f"Slash commands of the application {application.get('name')} do not arrive here: the operator has set the public key "
-            "of another (AREA_DISCORD_PUBLIC_KEY). Connect a server by the platform's own bot.",
+            f"Uses of commands of the application {application.get('name')} do not arrive here: AREA_DISCORD_PUBLIC_KEY is not its "
+            "public key. The operator sets it; or connect a server by the platform's own bot.",
             code="OTHER_APPLICATION",
         )
     within = f"{application['id']}/guilds/{server}/commands"

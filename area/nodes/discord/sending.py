@@ -87,12 +87,16 @@ def moment_of(snowflake_id: str) -> datetime:
     return datetime.fromtimestamp(((int(snowflake_id) >> 22) + EPOCH) / 1000, UTC)
 
 
-def _words(message: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _words(message: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
     """A message's text and its embeds' texts without spaces, which Discord trims."""
     embeds: Sequence[Mapping[str, Any]] = message.get("embeds") or []
     rich = [one for one in embeds if one.get("type", "rich") == "rich"]  # previews of links are made by Discord
-    shown = [(_dense(one.get("title")), _dense(one.get("description"))) for one in rich]
-    return _dense(message.get("content")), shown
+    return _dense(message.get("content")), [_shown(one) for one in rich]
+
+
+def _shown(embed: Mapping[str, Any]) -> list[str]:
+    fields = [field.get(part) for field in embed.get("fields") or [] for part in ("name", "value")]
+    return [_dense(text) for text in (embed.get("title"), embed.get("description"), *fields)]
 
 
 def _dense(text: Any) -> str:

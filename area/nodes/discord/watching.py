@@ -87,7 +87,14 @@ async def _baseline(ctx: sdk.Context, where: Watched) -> dict[str, str]:
     """The newest message there is, and who the bot is. Raises: Rejected for a channel that it may not touch."""
     watched = await channel(ctx, where.channel)
     newest = read_list(await bot(ctx).get(f"/channels/{where.channel}/messages", params={"limit": 1}))
-    after = newest[0]["id"] if newest else watched.get("last_message_id") or "0"
+    if not newest and watched.get("last_message_id"):
+        # A bot that may not read the history gets an empty list, and no error: it would wait for ever.
+        raise sdk.Rejected(
+            f"Channel {where.channel} shows the bot none of its messages: let it read the message history there. A channel that "
+            "was emptied is watched from its next message on.",
+            code="NO_HISTORY",
+        )
+    after = newest[0]["id"] if newest else "0"
     return {"after": str(after), "me": str(read(await bot(ctx).get("/users/@me"))["id"])}
 
 
