@@ -48,6 +48,7 @@ imports: $(STAMP)
 
 drift: $(STAMP)
 	@$(BIN)/area schema --check
+	@$(BIN)/area schema --breaking
 
 bench: $(STAMP) ## Measure throughput and latency
 	@$(BIN)/python -m benchmarks.run

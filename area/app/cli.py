@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from area.app import dev as development
 from area.app import documents
 from area.app.doctor import examine
+from area.app.history import earlier
 from area.app.main import fail, serve
 from area.app.processes import EmbeddedError
 from area.app.scaffold import ScaffoldError, scaffold
@@ -23,6 +25,7 @@ from area.app.watch import watch as watch_feed
 from area.core import log
 from area.core.settings import Settings, SettingsError, load_settings
 from area.db.migrate import upgrade
+from area.graphql.breaking import RECORD, problems
 from area.graphql.sdl import sdl
 from area.graphql.trusted import ManifestError
 from area.nodes import quality
@@ -81,15 +84,35 @@ def schema(
     check: Annotated[
         bool, typer.Option("--check", help="Compare with schema.graphql; exit 1 on a difference.")
     ] = False,
+    breaking: Annotated[
+        bool,
+        typer.Option("--breaking", help="Compare with the committed schema before; exit 1 when clients would break."),
+    ] = False,
 ) -> None:
     """Print the GraphQL schema."""
     text = sdl().strip() + "\n"
-    if not check:
+    if breaking:
+        _breaking(text)
+    elif not check:
         sys.stdout.write(text)
     elif not SCHEMA.exists() or SCHEMA.read_text() != text:
         fail(f"{SCHEMA} is not what the code says; run `make schema`, look at the difference, and commit it.")
     else:
         out.print(f"{SCHEMA} is up to date.")
+
+
+def _breaking(text: str) -> None:
+    before = earlier(SCHEMA)
+    recorded = RECORD.read_text() if RECORD.exists() else ""
+    found = problems(before, text, recorded, datetime.now(UTC).date()) if before else []
+    if found:
+        listed = "\n".join(f"  {line}" for line in found)
+        fail(
+            f"The schema breaks its clients:\n{listed}\nKeep what was there and deprecate it, or record the decision in {RECORD}: "
+            "the line as it is above, then ' # ' and why."
+        )
+    what = "breaks nothing that its clients had before" if before else "has no earlier version here to compare with"
+    out.print(f"{SCHEMA} {what}.")
 
 
 cli.add_typer(documents.cli, name="documents")

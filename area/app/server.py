@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from area.app import problems, watch
-from area.app.routes import demo, graphiql, health, hooks, webhooks
+from area.app.routes import demo, graphiql, health, hooks, logos, webhooks
 from area.auth.service import AuthService
 from area.core.settings import Settings
 from area.engine.platform import Platform
@@ -106,6 +106,7 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> Entrance:
         *webhooks.routes(platform),
         *health.routes(platform),
         *graphiql.routes(),
+        *logos.routes(platform),
     ]
     if settings.dev:
         routes += demo.routes(settings, auth)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, cast
 
 import strawberry
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 from strawberry import field
 from strawberry.scalars import JSON
 
@@ -46,12 +48,12 @@ class ComponentDefinition(Node):
     @resolved(description="Its inputs as form fields, in the order to show them.")
     def fields(self) -> list[FormField]:
         """Its inputs as form fields."""
-        return form_fields(self.source.inputs.model_json_schema())
+        return form_fields(_schema_of(self.source.inputs, "validation"))
 
     @resolved(description="Its inputs as JSON Schema (2020-12).")
     def input_schema(self) -> JSON:
         """Its inputs as JSON Schema."""
-        return cast(JSON, self.source.inputs.model_json_schema())
+        return cast(JSON, _schema_of(self.source.inputs, "validation"))
 
     @resolved(description="What later steps can use of its result.")
     def outputs(self) -> list[OutputField]:
@@ -116,6 +118,11 @@ class Service(Node):
     description: str = field(description="What it is, in a sentence.")
     docs_url: str | None = field(description="The provider's own documentation.")
 
+    @resolved(description="Address of a picture of it (SVG, square), served by this API.")
+    def logo_url(self, info: Info) -> str:
+        """Address of a picture of it."""
+        return f"{info.context.platform.settings.public_url.rstrip('/')}/services/{self.key}/logo.svg"
+
     @resolved(description="What can start a run here.")
     def actions(self) -> list[ActionDefinition]:
         """What can start a run here."""
@@ -139,8 +146,14 @@ class Service(Node):
         )
 
 
+@lru_cache(maxsize=4096)
+def _schema_of(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """A model's JSON Schema, which never changes and takes long to make; not to be changed by who gets it."""
+    return model.model_json_schema(mode=mode)
+
+
 def _outputs(model: type[BaseModel]) -> list[OutputField]:
-    schema: dict[str, Any] = model.model_json_schema(mode="serialization")
+    schema = _schema_of(model, "serialization")
     return [
         OutputField(
             key=key,

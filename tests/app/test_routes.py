@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -237,3 +238,11 @@ async def test_cors_answers_only_the_origins_set(platform: Platform, settings: S
 
     assert friend.headers["access-control-allow-origin"] == "https://ui.example"
     assert "access-control-allow-origin" not in stranger.headers
+
+
+async def test_each_service_has_a_picture(client: httpx.AsyncClient, platform: Platform) -> None:
+    for key, service in platform.registry.services.items():
+        answer = await client.get(f"/services/{key}/logo.svg")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+        assert ElementTree.fromstring(answer.text).attrib["aria-label"] == service.name
+    assert (await client.get("/services/nothing/logo.svg")).status_code == 404

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from graphql import (
+    GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
@@ -45,6 +46,8 @@ def test_everything_is_described() -> None:
                 for argument, given in getattr(part, "args", {}).items():
                     if not given.description:
                         missing.append(f"{name}.{key}({argument})")
+        if isinstance(kind, GraphQLEnumType):
+            missing += [f"{name}.{key}" for key, value in kind.values.items() if not value.description]
     assert missing == []
 
 
