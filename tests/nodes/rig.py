@@ -62,6 +62,11 @@ def examples(model: type[sdk.Inputs]) -> sdk.Inputs:
         )
 
 
+def nodes(service: sdk.Service) -> list[sdk.Action | sdk.Reaction]:
+    """Its actions and reactions."""
+    return [*service.actions.values(), *service.reactions.values()]
+
+
 def speaks_http(service: sdk.Service) -> bool:
     """Whether it has an HTTP API, whose failing answers the platform maps for it."""
     return service.raise_for_status and bool(service.base_url or (service.key_auth and service.key_auth.base_url))
@@ -90,7 +95,7 @@ def probes(service: sdk.Service) -> Iterator[Probe]:
             yield Probe(
                 f"{reaction.key}:reconcile", service, reaction, _calling(reaction.reconciler, examples(reaction.inputs))
             )
-    for node in (*service.actions.values(), *service.reactions.values()):
+    for node in nodes(service):
         for name, choices in choices_of(node.inputs):
             so_far = examples(node.inputs).model_dump(mode="json")
             so_far.pop(name, None)
