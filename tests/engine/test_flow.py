@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from area.core.errors import Conflict, InvalidInputs, NotFound
-from area.engine import approvals, control
+from area.engine import approvals, control, replays
 from area.engine.areas import ReactionDraft, delete_area, set_area_enabled
 from area.nodes import sdk
 from tests.engine.conftest import Sink, World, eventually, log
@@ -411,8 +411,8 @@ async def test_items_can_wait(world: World) -> None:
 async def test_a_replay_from_after_a_loop_takes_its_results_over(world: World, sink: Sink) -> None:
     area = await world.area(each("loop", "http.request", put(sink.url)), log("after", "{{ steps.loop.succeeded }}"))
     run = await world.happen(area, {"items": ["a"]})
-    again = await control.replay_run(world.platform, world.user, run, from_step="after")
-    whole = await control.replay_run(world.platform, world.user, run)
+    again = await replays.replay_run(world.platform, world.user, run, from_step="after")
+    whole = await replays.replay_run(world.platform, world.user, run)
     await world.execute(again, whole)
     assert (await world.steps(again))["after"]["input"]["message"] == "1"
     assert [path for path, _, _ in sink.calls] == ["/a", "/a"]
