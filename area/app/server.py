@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from area.app import problems, watch
-from area.app.routes import demo, graphiql, health, hooks, logos, webhooks
+from area.app.routes import approvals, demo, graphiql, health, hooks, logos, webhooks
 from area.auth.service import AuthService
 from area.core.settings import Settings
 from area.engine.platform import Platform
@@ -104,6 +104,7 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> Entrance:
         GraphQLRoute(graphql, settings),
         Route("/", home),
         *webhooks.routes(platform),
+        *approvals.routes(platform),
         *health.routes(platform),
         *graphiql.routes(),
         *logos.routes(platform),

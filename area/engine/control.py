@@ -8,6 +8,7 @@ from area.core.ids import new_id
 from area.core.jsons import dump
 from area.engine.cancelling import cancel
 from area.engine.platform import Platform
+from area.nodes import sdk
 
 # A person says what became of a call that nobody answered: it happened, with this output, or it is to be tried again.
 SETTLE = """
@@ -49,17 +50,21 @@ RESUME = """
 WITH run AS (
   UPDATE runs SET status = 'queued', due_at = NULL, fence = fence + 1, last_seq = last_seq + 1, lease_until = NULL, priority = 0,
     error = NULL, admitted = CASE WHEN status = 'held' THEN max_concurrent_runs IS NULL ELSE admitted END
-  WHERE id = $1 AND user_id = $2 AND (status = 'waiting' OR (status = 'held' AND EXISTS (
+  WHERE id = $1 AND user_id = $2 AND ((status = 'waiting' AND EXISTS (
+    SELECT 1 FROM run_steps WHERE run_id = $1 AND run_steps.status = 'waiting' AND reaction <> ALL($3::text[]))
+  ) OR (status = 'held' AND EXISTS (
     SELECT 1 FROM connected_accounts a WHERE a.id::text = runs.error ->> 'accountId' AND a.status IN ('active', 'expiring'))))
   RETURNING id, user_id, area_id, last_seq
 ), steps AS (
-  UPDATE run_steps SET due_at = now() FROM run WHERE run_steps.run_id = run.id AND run_steps.status = 'waiting'
+  UPDATE run_steps SET due_at = now() FROM run
+  WHERE run_steps.run_id = run.id AND run_steps.status = 'waiting' AND reaction <> ALL($3::text[])
 )
 INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
 SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_resumed', 'info', 'Resumed by its owner' FROM run
 RETURNING area_id
 """
 
+WAITING = "SELECT DISTINCT reaction FROM run_steps WHERE run_id = $1 AND status = 'waiting'"
 AREA = "SELECT id, hook_id, published_version_id FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"
 RUN = "SELECT * FROM runs WHERE id = $1 AND user_id = $2"
 
@@ -118,18 +123,28 @@ async def settle_step(
 async def resume_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
     """Let a run that waits, or is held for an account that works again, go on now. Raises: NotFound, Conflict."""
     pool = platform.db.pool
-    area_id = await pool.fetchval(RESUME, run_id, user_id)
+    # What waits for an answer is not resumed: its time would be over instead.
+    waiting = [row["reaction"] for row in await pool.fetch(WAITING, run_id)]
+    answered = [key for key in waiting if _waits_for_answer(platform.registry.reactions.get(key))]
+    area_id = await pool.fetchval(RESUME, run_id, user_id, answered)
     if area_id is not None:
         _ring(platform, user_id, run_id, area_id)
         return
     run = await pool.fetchrow(RUN, run_id, user_id)
     if run is None:
         raise NotFound("There is no such run.", path=("id",))
+    if run["status"] == "waiting":
+        told = "This run waits for a decision or for a run that it started, not for a moment; decide it, or cancel it."
+        raise Conflict(told, path=("id",))
     if run["status"] != "held":
         raise Conflict(f"This run is {run['status']}; only one that waits or is held can be resumed.", path=("id",))
     if (run["error"] or {}).get("accountId"):
         raise Conflict("The account that this run is held for still has to be connected again.", path=("id",))
     raise Conflict("It is not known whether a step of this run happened; settle that step instead.", path=("id",))
+
+
+def _waits_for_answer(reaction: sdk.Reaction | None) -> bool:
+    return reaction is not None and reaction.control in (sdk.Control.APPROVAL, sdk.Control.CALL)
 
 
 def _ring(platform: Platform, user_id: UUID, run_id: UUID, area_id: UUID) -> None:

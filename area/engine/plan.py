@@ -107,7 +107,7 @@ def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
     steps = []
     for index, stored in enumerate(row["reactions"]):
         try:
-            steps.append(_step(index, stored, positions, row["mode"], registry))
+            steps.append(compile_step(index, stored, positions, row["mode"], registry))
         except (UnknownComponent, AreaError) as error:
             raise PlanBroken(f"Reaction {stored.get('key')!r} cannot run any more: {error}. Edit the AREA.") from None
     # An action that is gone has no bearing on a run that it started.
@@ -115,7 +115,10 @@ def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:
     return Plan(row["id"], row["area_id"], row["name"], steps, action if action and action.enricher else None)
 
 
-def _step(index: int, stored: dict[str, Any], positions: dict[str, int], mode: str, registry: Registry) -> PlanStep:
+def compile_step(
+    index: int, stored: dict[str, Any], positions: dict[str, int], mode: str, registry: Registry
+) -> PlanStep:
+    """Compile one stored reaction. Raises: PlanBroken, UnknownComponent, AreaError."""
     reaction = registry.reaction(stored["reaction"])
     by_mode = [] if mode == "parallel" or index == 0 else [index - 1]
     named = stored.get("after")

@@ -50,6 +50,7 @@ class RunCause(Enum):
     MANUAL = enum_value("manual", description="Its owner asked for it.")
     TEST = enum_value("test", description="Its owner tried the AREA out.")
     REPLAY = enum_value("replay", description="Its owner repeated an earlier run.")
+    CALL = enum_value("call", description="A step of another run started it.")
 
 
 @strawberry.enum(description="How an action's events reach the platform.")
@@ -60,6 +61,14 @@ class ActionDelivery(Enum):
     WEBHOOK = enum_value("webhook", description="The provider calls the platform.")
     SCHEDULE = enum_value("schedule", description="The clock.")
     MANUAL = enum_value("manual", description="What the user's other AREAs do.")
+
+
+@strawberry.enum(description="What a person answers to a step that asks for approval.")
+class Decision(Enum):
+    """What a person answers to a step that asks for approval."""
+
+    APPROVE = enum_value("approve", description="Yes.")
+    REJECT = enum_value("reject", description="No.")
 
 
 @strawberry.enum(description="How a hook learns of events.")

@@ -102,7 +102,7 @@ def draft_of(given: CreateAreaInput | UpdateAreaInput) -> AreaDraft:
         action=given.action.action,
         config=_config(given.action.config, ("config",), problems),
         account_id=_account(given.action.account_id, ("account_id",), problems),
-        reactions=[_reaction(one, index, problems) for index, one in enumerate(given.reactions)],
+        reactions=[_reaction(one, ("reactions", index), problems) for index, one in enumerate(given.reactions)],
         description=given.description or "",
         is_enabled=given.is_enabled,
         mode=stored(given.mode),
@@ -134,8 +134,16 @@ def row_id(given: str, kind: str, path: Path = ("id",)) -> UUID:
     return found
 
 
-def _reaction(given: AreaReactionInput, index: int, problems: list[AreaError]) -> ReactionDraft:
-    place: Path = ("reactions", index)
+def reaction_of(given: AreaReactionInput, place: Path) -> ReactionDraft:
+    """The engine's draft of one reaction. Raises: InvalidInputs with every problem of shape."""
+    problems: list[AreaError] = []
+    draft = _reaction(given, place, problems)
+    if problems:
+        raise InvalidInputs(problems)
+    return draft
+
+
+def _reaction(given: AreaReactionInput, place: Path, problems: list[AreaError]) -> ReactionDraft:
     return ReactionDraft(
         reaction=given.reaction,
         config=_config(given.config, (*place, "config"), problems),

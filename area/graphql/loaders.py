@@ -14,6 +14,7 @@ from strawberry.dataloader import DataLoader
 
 from area.db import models as m
 from area.db.session import Database
+from area.engine.plan import ITEMS_FROM
 from area.graphql.pages import Page, Window, cut
 
 RowT = TypeVar("RowT", bound=m.Base)
@@ -129,11 +130,36 @@ class Loaders:
 
     @cached_property
     def steps(self) -> DataLoader[UUID, list[m.RunStep]]:
-        """The steps of a run in their order, by the run's id."""
+        """The steps of a run in their order, by the run's id; without the items of loops."""
+        return self._steps(m.RunStep.position < ITEMS_FROM)
 
+    @cached_property
+    def items(self) -> DataLoader[UUID, list[m.RunStep]]:
+        """The items of a run's loops in their order, by the run's id."""
+        return self._steps(m.RunStep.position >= ITEMS_FROM)
+
+    @cached_property
+    def callers(self) -> DataLoader[UUID, m.Call | None]:
+        """The call that started a run, by that run's id."""
+        own = select(m.Run.id).where(m.Run.id == m.Call.called_id, m.Run.user_id == self._user_id)
+        return self._by_id(m.Call, m.Call.called_id, own.exists())
+
+    @cached_property
+    def calls(self) -> DataLoader[tuple[UUID, str], m.Call | None]:
+        """The call that a step made, by its run's id and its key."""
+
+        async def load(keys: list[tuple[UUID, str]]) -> list[m.Call | None]:
+            own = select(m.Run.id).where(m.Run.id == m.Call.run_id, m.Run.user_id == self._user_id)
+            named = tuple_(m.Call.run_id, m.Call.step).in_(keys)
+            found = {(row.run_id, row.step): row for row in await self._all(select(m.Call).where(named, own.exists()))}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    def _steps(self, which: ColumnElement[bool]) -> DataLoader[UUID, list[m.RunStep]]:
         async def load(ids: list[UUID]) -> list[list[m.RunStep]]:
             own = select(m.Run.id).where(m.Run.id.in_(ids), m.Run.user_id == self._user_id)
-            statement = select(m.RunStep).where(m.RunStep.run_id.in_(own)).order_by(m.RunStep.position)
+            statement = select(m.RunStep).where(m.RunStep.run_id.in_(own), which).order_by(m.RunStep.position)
             found: dict[UUID, list[m.RunStep]] = {key: [] for key in ids}
             for row in await self._all(statement):
                 found[row.run_id].append(row)

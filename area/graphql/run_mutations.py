@@ -10,14 +10,15 @@ from strawberry import field
 from strawberry.scalars import JSON
 
 from area.core.errors import InvalidInput
-from area.engine import control, replays
+from area.engine import approvals, control, replays, trials
 from area.graphql.areas import RunFilter, run_conditions
 from area.graphql.context import Info
+from area.graphql.enums import Decision
 from area.graphql.fields import INPUT, mutates
-from area.graphql.inputs import row_id
+from area.graphql.inputs import AreaReactionInput, reaction_of, row_id
 from area.graphql.nodes import find
 from area.graphql.pages import by_id, to_cursor
-from area.graphql.payloads import ReplayRunsPayload, RunPayload
+from area.graphql.payloads import ReactionTrial, ReplayRunsPayload, RunPayload, TestReactionPayload
 from area.graphql.runs import Run
 
 
@@ -39,6 +40,38 @@ class TestAreaInput:
     payload: JSON | None = field(
         default=None, description="What the action would have given; its sample when left out."
     )
+    event_id: strawberry.ID | None = field(
+        default=None, description="A past event to try it on, in place of `payload`."
+    )
+
+
+@strawberry.input(description="Which reaction to try out, saved or not, and on what.")
+class TestReactionInput:
+    """Which reaction to try out, and on what."""
+
+    reaction: AreaReactionInput = field(
+        description="The reaction; its `when`, `after`, `onFailure` and `retry` are left aside."
+    )
+    action: str | None = field(
+        default=None, description="Key of the action whose output it sees; then its templates are checked against that."
+    )
+    payload: JSON | None = field(
+        default=None, description="What it sees as {{ trigger }}; the sample of `action` when left out."
+    )
+    event_id: strawberry.ID | None = field(
+        default=None, description="A past event to try it on, in place of `payload`."
+    )
+    steps: JSON = field(default_factory=dict, description="What earlier steps gave, by their keys: {{ steps.key }}.")
+
+
+@strawberry.input(description="What to answer to a step that asks for approval.")
+class DecideApprovalInput:
+    """What to answer to a step that asks for approval."""
+
+    run_id: strawberry.ID = field(description="The run.")
+    step: str = field(description="Key of the step that asks.")
+    decision: Decision = field(description="Yes or no.")
+    comment: str = field(default="", description="What to say with it.")
 
 
 @strawberry.input(description="Which run to end.")
@@ -116,7 +149,34 @@ class RunMutations:
         """Run an AREA now and mark the run as a test; its reactions happen for real."""
         user_id = info.context.user_id
         area_id = row_id(input.id, "Area")
-        run_id = await control.run_area(info.context.platform, user_id, area_id, input.payload, is_test=True)
+        payload = await _payload(info, input.payload, input.event_id)
+        run_id = await control.run_area(info.context.platform, user_id, area_id, payload, is_test=True)
+        return await _answer(info, run_id)
+
+    @mutates(
+        TestReactionPayload,
+        description="Call one reaction once, for real, and say what came of it. Nothing is tried again, and no run is kept.",
+    )
+    async def test_reaction(self, info: Info, input: Annotated[TestReactionInput, INPUT]) -> TestReactionPayload | None:
+        """Call one reaction once, for real, and say what came of it."""
+        user_id = info.context.user_id
+        if not isinstance(input.steps, dict):
+            raise InvalidInput("`steps` must be an object.", path=("steps",))
+        payload = await _payload(info, input.payload, input.event_id)
+        draft = reaction_of(input.reaction, ("reaction",))
+        trial = await trials.try_reaction(
+            info.context.platform, user_id, draft, action=input.action, payload=payload, steps=input.steps
+        )
+        return TestReactionPayload(trial=ReactionTrial.of(trial))
+
+    @mutates(RunPayload, description="Answer a step that asks for approval; its run goes on.")
+    async def decide_approval(self, info: Info, input: Annotated[DecideApprovalInput, INPUT]) -> RunPayload | None:
+        """Answer a step that asks for approval; its run goes on."""
+        run_id = row_id(input.run_id, "Run", ("runId",))
+        approved = input.decision is Decision.APPROVE
+        await approvals.decide(
+            info.context.platform, info.context.user_id, run_id, input.step, approved=approved, comment=input.comment
+        )
         return await _answer(info, run_id)
 
     @mutates(RunPayload, description="End a run: at once when it waits, else after its present step.")
@@ -168,6 +228,15 @@ class RunMutations:
         run_id = row_id(input.id, "Run")
         await control.resume_run(info.context.platform, info.context.user_id, run_id)
         return await _answer(info, run_id)
+
+
+async def _payload(info: Info, payload: object, event_id: str | None) -> object:
+    if event_id is None:
+        return payload
+    if payload is not None:
+        raise InvalidInput("Give `payload` or `eventId`, not both.", path=("eventId",))
+    event = row_id(event_id, "Event", ("eventId",))
+    return await trials.event_payload(info.context.platform, info.context.user_id, event)
 
 
 def _cursor(after: str | None) -> UUID | None:

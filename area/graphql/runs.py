@@ -13,12 +13,14 @@ from strawberry.scalars import JSON
 from area.core.ids import to_global
 from area.db import models as m
 from area.engine.feed import LogLine
+from area.engine.plan import ITEMS_FROM
 from area.graphql.catalogue import ReactionDefinition
 from area.graphql.context import Info
 from area.graphql.enums import DeliveryOutcome, Effect, LogKind, LogLevel, RunCause, RunStatus, StepStatus, stored
 from area.graphql.fields import paged, resolved
 from area.graphql.nodes import Node, find, finds
 from area.graphql.pages import Connection, Window, by_number, connection, to_cursor
+from area.nodes import sdk
 
 if TYPE_CHECKING:
     from area.graphql.areas import Area
@@ -76,8 +78,9 @@ class Event:
 class RunStep:
     """One reaction of a run."""
 
+    row: strawberry.Private[m.RunStep]
     id: strawberry.ID = field(description="Opaque and stable.")
-    key: str = field(description="The step's name in its AREA.")
+    key: str = field(description="The step's name in its AREA; `key[index]` for an item of a loop.")
     reaction: str = field(description="The reaction's key in the catalogue.")
     status: StepStatus = field(description="Where the step is in its life.")
     attempt: int = field(description="How many attempts were begun.")
@@ -95,10 +98,31 @@ class RunStep:
         found = info.context.platform.registry.reactions.get(self.reaction)
         return ReactionDefinition.of(found) if found else None
 
+    @resolved(description="What a loop does for each of its items, as far as it has come; empty for other reactions.")
+    async def items(self, info: Info) -> list[RunStep]:
+        """What a loop does for each of its items."""
+        rows = await info.context.loaders.items.load(self.row.run_id)
+        return [RunStep.of(row) for row in rows if row.position // ITEMS_FROM == self.row.position + 1]
+
+    @resolved(description="The link at which anybody who has it can decide; null unless the step waits for a decision.")
+    def approval_url(self, info: Info) -> str | None:
+        """The link at which anybody who has it can decide."""
+        found = info.context.platform.registry.reactions.get(self.reaction)
+        if self.status is not StepStatus.WAITING or found is None or found.control is not sdk.Control.APPROVAL:
+            return None
+        return info.context.platform.links.url(self.row.run_id, self.key)
+
+    @resolved(description="The run that the step started, where it runs another AREA.")
+    async def called_run(self, info: Info) -> Run | None:
+        """The run that the step started."""
+        call = await info.context.loaders.calls.load((self.row.run_id, self.key))
+        return cast("Run | None", await find(info, "Run", call.called_id)) if call else None
+
     @classmethod
     def of(cls, row: m.RunStep) -> RunStep:
         """The step in this row."""
         return cls(
+            row=row,
             id=strawberry.ID(to_global("RunStep", f"{row.run_id}.{row.position}")),
             key=row.key,
             reaction=row.reaction,
@@ -167,7 +191,8 @@ async def step_of(info: Info, line: LogLine | m.RunEvent) -> RunStep | None:
     """The step that a line is about."""
     if line.step is None:
         return None
-    rows = await info.context.loaders.steps.load(line.run_id)
+    loaders = info.context.loaders
+    rows = await (loaders.items if "[" in line.step else loaders.steps).load(line.run_id)
     return next((RunStep.of(row) for row in rows if row.key == line.step), None)
 
 
@@ -207,6 +232,12 @@ class Run(Node):
     async def event(self, info: Info) -> Event | None:
         """What started it."""
         return await event_of(info, self.row.event_id)
+
+    @resolved(description="The run whose step started this one; null unless `cause` is CALL.")
+    async def called_by(self, info: Info) -> Run | None:
+        """The run whose step started this one."""
+        call = await info.context.loaders.callers.load(self.row.id)
+        return cast(Run | None, await find(info, "Run", call.run_id)) if call else None
 
     @resolved(description="The steps, in their order.")
     async def steps(self, info: Info) -> list[RunStep]:
