@@ -49,9 +49,15 @@ def _settings() -> Settings:
 
 
 @cli.command()
-def dev(port: Annotated[int | None, typer.Option(help="Port of the API; default AREA_PORT or 8000.")] = None) -> None:
+def dev(
+    port: Annotated[int | None, typer.Option(help="Port of the API; default AREA_PORT or 8000.")] = None,
+    stand_ins: Annotated[
+        bool,
+        typer.Option("--stand-ins", help="Stand-ins for the providers too, to connect accounts without real ones."),
+    ] = False,
+) -> None:
     """Run everything on this machine, with a Postgres and a Redis of its own."""
-    development.run(port)
+    development.run(port, stand_ins=stand_ins)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +23,7 @@ from rich.text import Text
 from area.app.embedded import Embedded
 from area.app.processes import EmbeddedError
 from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD, Seeded, seed
+from area.app.standing_in import World, standing_in
 from area.app.supervisor import Supervisor
 from area.auth.service import AuthService
 from area.core import log
@@ -38,18 +39,19 @@ COMMANDS = ["api", "scheduler", "worker"]
 """In the order in which they stop: no new work first."""
 
 
-def run(port: int | None = None) -> None:
-    """Start everything and stay until Ctrl-C. Raises: EmbeddedError, SettingsError."""
+def run(port: int | None = None, *, stand_ins: bool = False) -> None:
+    """Start everything and stay until Ctrl-C; with ``stand_ins``, the providers too. Raises: EmbeddedError, SettingsError."""
     console = Console(stderr=True, highlight=False)
     given = {name: value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
     with _interruptible():
         try:
-            _run(console, given, port)
+            with standing_in() if stand_ins else nullcontext() as world:
+                _run(console, given | (world.environment if world else {}), port, world)
         except KeyboardInterrupt:
             console.print("Stopped. Data is kept.", style="dim")
 
 
-def _run(console: Console, given: dict[str, str], port: int | None) -> None:
+def _run(console: Console, given: dict[str, str], port: int | None, world: World | None) -> None:
     host = given.get("AREA_HOST", "127.0.0.1")
     number = port or _port(given)
     require_free(host, number)
@@ -67,7 +69,7 @@ def _run(console: Console, given: dict[str, str], port: int | None) -> None:
             "AREA_PORT": str(number),
             "AREA_DEV": "1",
         }
-        os.environ.update(chosen)
+        os.environ.update(chosen | (world.environment if world else {}))
         settings = load_settings()
         log.configure(settings.log_level)
         try:
@@ -81,7 +83,7 @@ def _run(console: Console, given: dict[str, str], port: int | None) -> None:
         supervisor = Supervisor(COMMANDS, chosen)
         try:
             _start(supervisor, settings)
-            console.print(banner(settings, seeded))
+            console.print(banner(settings, seeded, world))
             if seeded.hook_url:
                 console.print(Text(curl(seeded.hook_url), style="bold"), soft_wrap=True)
             _stay(supervisor, embedded)
@@ -161,13 +163,14 @@ def curl(hook_url: str) -> str:
     return f"""curl -d '{{"name":"Ada"}}' -H 'content-type: application/json' {hook_url}"""
 
 
-def banner(settings: Settings, seeded: Seeded) -> Panel:
+def banner(settings: Settings, seeded: Seeded, world: World | None = None) -> Panel:
     """What to open, and as whom."""
     text = Text()
     for label, value, style in (
         ("GraphiQL ", f"{settings.public_url}/graphql", "bold cyan underline"),
         ("Sign in  ", f"{DEMO_EMAIL}  /  {DEMO_PASSWORD}", "green"),
         ("Watch    ", "area watch  (live, in another terminal: .venv/bin/area watch)", ""),
+        *((("Stand-ins", f" {world.page}", "bold cyan underline"),) if world else ()),
         ("Stop     ", "Ctrl-C; data stays", ""),
     ):
         text.append(label, "dim").append(value + "\n", style)

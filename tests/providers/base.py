@@ -186,6 +186,10 @@ class StandIn:
         """Calls that hang are dropped now."""
         self._released.set()
 
+    def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
+        """What a person can make happen here by a button, by what the button says."""
+        return {}
+
     def asked(self, method: str, path: str) -> list[Call]:
         """The calls so far of this method and exact path."""
         return [call for call in self.calls if (call.method, call.path) == (method, path)]

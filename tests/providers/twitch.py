@@ -5,8 +5,9 @@ https://dev.twitch.tv/docs/api/reference/ and https://dev.twitch.tv/docs/eventsu
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -98,6 +99,13 @@ class Twitch(EventSub):
             await self.revoke(found["id"], "authorization_revoked")
         event = {"client_id": self.auth.client_id, **person(user)}
         await self.tell("user.authorization.revoke", {"client_id": self.auth.client_id}, event)
+
+    def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
+        """Streams that begin and end."""
+        return {
+            **{f"{user.name} goes live": partial(self.go_live, user) for user in self.users},
+            **{f"{user.name} goes offline": partial(self.go_offline, user) for user in self.users},
+        }
 
     # Rules for every call
 
