@@ -45,3 +45,5 @@ def standing_in() -> Iterator[World]:
         yield World(told["page"], told["environment"])
     finally:
         stop(process, signal.SIGTERM, 5)
+        if process.stdout:
+            process.stdout.close()
