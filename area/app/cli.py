@@ -16,6 +16,7 @@ from area.app import dev as development
 from area.app import documents
 from area.app.doctor import examine
 from area.app.history import earlier
+from area.app.keys import rotate_keys
 from area.app.main import fail, serve
 from area.app.processes import EmbeddedError
 from area.app.scaffold import ScaffoldError, scaffold
@@ -140,6 +141,28 @@ def services(
                 table.add_row(service.name, f"{component.key} [dim]{kind}[/dim]", component.name)
     out.print(table)
     return None
+
+
+keys = typer.Typer(no_args_is_help=True, help="The key that secrets are sealed with.")
+cli.add_typer(keys, name="keys")
+
+
+@keys.callback()
+def _keys() -> None:
+    """The key that secrets are sealed with."""
+
+
+@keys.command()
+def rotate() -> None:
+    """Seal every secret with AREA_SECRET_KEY, while everything runs; AREA_OLD_SECRET_KEYS has the keys before it."""
+    done = asyncio.run(rotate_keys(_settings()))
+    for place in done:
+        out.print(f"{place.name}: {place.sealed} sealed with the present key")
+    lost = [place for place in done if place.unreadable]
+    if lost:
+        told = ", ".join(f"{place.unreadable} of {place.name}" for place in lost)
+        fail(f"Not readable: {told}. Put the key that sealed them into AREA_OLD_SECRET_KEYS and run this again.")
+    out.print("Done: keys in AREA_OLD_SECRET_KEYS are not needed any more, once no process seals with them.")
 
 
 def _grades() -> None:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from area.app import problems, watch
-from area.app.routes import approvals, demo, graphiql, health, hooks, logos, webhooks
+from area.app.routes import approvals, demo, graphiql, health, hooks, logos, oauth, webhooks
 from area.auth.service import AuthService
 from area.core.settings import Settings
 from area.engine.platform import Platform
@@ -105,6 +105,7 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> Entrance:
         Route("/", home),
         *webhooks.routes(platform),
         *approvals.routes(platform),
+        *oauth.routes(platform),
         *health.routes(platform),
         *graphiql.routes(),
         *logos.routes(platform),
@@ -118,6 +119,8 @@ def make_app(platform: Platform, auth: AuthService | None = None) -> Entrance:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            # For the cookie of `startConnection`; nothing is authorised by a cookie.
+            allow_credentials="*" not in settings.cors_origins,
             max_age=600,
         )
         middleware.append(cors)

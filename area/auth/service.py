@@ -64,7 +64,9 @@ class AuthService:
         self.recheck = recheck
         self.api_tokens = ApiTokens(db, recheck)
         self._standing: Remembered[UUID, bool] = Remembered(self._stands, recheck)
-        self._access = tokens.AccessTokens(settings.secret_key.get_secret_value(), settings.access_token_seconds)
+        self._access = tokens.AccessTokens(
+            settings.secret_key.get_secret_value(), settings.access_token_seconds, settings.other_keys
+        )
         self._refresh_life = timedelta(seconds=settings.refresh_token_seconds)
         self._attempts = Buckets(ATTEMPTS, ATTEMPTS_PER_SECOND)
         self._supabase = SupabaseTokens(settings, client) if settings.supabase_url else None

@@ -4,12 +4,14 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OctKey
 
 from area.auth.caller import Caller, SessionKey
@@ -31,11 +33,10 @@ class AccessToken:
 
 
 class AccessTokens:
-    """Signs and reads access tokens with a key derived from the platform's secret."""
+    """Signs access tokens with a key derived from the platform's secret, and reads those of ``others`` too."""
 
-    def __init__(self, secret: str, life_seconds: int) -> None:
-        derived = hmac.new(secret.encode(), b"area-access-token", hashlib.sha256).digest()
-        self._key = OctKey.import_key(derived)
+    def __init__(self, secret: str, life_seconds: int, others: Iterable[str] = ()) -> None:
+        self._key, *self._older = (_derived(one) for one in (secret, *others))
         self._life = timedelta(seconds=life_seconds)
         self._claims = jwt.JWTClaimsRegistry(
             now=lambda: int(now().timestamp()),
@@ -60,15 +61,28 @@ class AccessTokens:
         }
         return AccessToken(jwt.encode({"alg": _ALGORITHM}, claims, self._key, algorithms=[_ALGORITHM]), expires)
 
+    def _decoded(self, value: str) -> jwt.Token:
+        try:
+            return jwt.decode(value, self._key, algorithms=[_ALGORITHM])
+        except BadSignatureError:
+            for key in self._older:
+                with suppress(BadSignatureError):
+                    return jwt.decode(value, key, algorithms=[_ALGORITHM])
+            raise
+
     def read(self, value: str) -> Caller:
         """The user of a token, whose session has yet to be looked at. Raises: Unauthenticated."""
         try:
-            token = jwt.decode(value, self._key, algorithms=[_ALGORITHM])
+            token = self._decoded(value)
             self._claims.validate(token.claims)
             expires = datetime.fromtimestamp(token.claims["exp"], now().tzinfo)
             return Caller(UUID(token.claims["sub"]), expires, SessionKey(UUID(token.claims["sid"])))
         except (JoseError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Unauthenticated("The access token is not valid, or has expired. Sign in again.") from error
+
+
+def _derived(secret: str) -> OctKey:
+    return OctKey.import_key(hmac.new(secret.encode(), b"area-access-token", hashlib.sha256).digest())
 
 
 def new_refresh_token(session_id: UUID) -> str:

@@ -200,6 +200,7 @@ class ServiceRow(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    endpoint_secret: Mapped[str | None] = mapped_column(deferred=True)
 
 
 class Area(_Row):

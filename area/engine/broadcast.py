@@ -17,6 +17,8 @@ CANCELS = "cancels"
 """The key that workers listen to: some run that is under way is asked to end."""
 GAP = "gap"
 """The message that listeners get when the subscription begins, or begins again: something may have been missed."""
+BEGIN_SECONDS = 5.0
+"""How long a stop waits for a subscription that has yet to begin."""
 QUIET_SECONDS = 10.0
 """After this long without a word the connection is asked for a sign of life, and given up after as long again."""
 
@@ -101,6 +103,7 @@ class Wakeups:
         self._broadcast = broadcast
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -110,6 +113,10 @@ class Wakeups:
     async def stop(self) -> None:
         """Stop listening."""
         if self._task:
+            # A subscription that is cancelled while it connects may lose the cancellation, and wait for ever.
+            begun = asyncio.create_task(self._begun.wait())
+            await asyncio.wait({begun, self._task}, timeout=BEGIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            begun.cancel()
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
@@ -130,6 +137,7 @@ class Wakeups:
 
     async def _pump(self) -> None:
         async with self._broadcast.subscribe(CHANNEL) as messages:
+            self._begun.set()
             while True:
                 self._wake((await messages.get()).message)
 

@@ -53,7 +53,7 @@ class Endpoints:
             raise UnknownHook
         entrance = service.entrance
         if delivery.method != "GET":
-            self._verify(service, entrance, delivery)
+            await self._verify(service, entrance, delivery)
         delivery = replace(delivery, body=await parse())
         answer = entrance.handshake(delivery) if entrance.handshake else None
         if answer is not None:
@@ -70,9 +70,9 @@ class Endpoints:
         reply = entrance.reply(delivery) if entrance.reply else sdk.Answer()
         return replace(taken, answer=reply)
 
-    def _verify(self, service: sdk.Service, entrance: sdk.Endpoint, delivery: sdk.WebhookDelivery) -> None:
+    async def _verify(self, service: sdk.Service, entrance: sdk.Endpoint, delivery: sdk.WebhookDelivery) -> None:
         if entrance.secret is None:
-            secret = hooks.endpoint_secret(self._platform.settings, service.key)
+            secret = await self._platform.endpoint_secrets.of(service.key, service.name)
         else:
             secret = self._platform.clients.settings(service.key).get(entrance.secret, "")
         if not secret:

@@ -1,7 +1,6 @@
 """Hooks: one watched source for every AREA that asks for the same thing (law 8)."""
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from area.core.clock import now
 from area.core.crypto import Sealer
 from area.core.ids import new_id
-from area.core.settings import Settings
 from area.db.models import Area, Hook
 from area.nodes import sdk
 
@@ -148,12 +146,6 @@ async def release(session: AsyncSession, hook_id: UUID | None) -> None:
     gone = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None)).limit(1)
     if (await session.execute(gone)).first() is None:
         await session.execute(unwatched.where(~is_subscription))
-
-
-def endpoint_secret(settings: Settings, service: str) -> str:
-    """The platform's own secret for a service's endpoint, where the provider has none to give: 64 hex characters."""
-    key = settings.secret_key.get_secret_value().encode()
-    return hmac.new(key, f"endpoint:{service}".encode(), hashlib.sha256).hexdigest()
 
 
 async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str) -> None:

@@ -1,4 +1,4 @@
-"""How runs of a user ended, for AREAs that react to AREAs."""
+"""What the platform itself has to tell a user: how runs ended, and which accounts died. For AREAs that react to it."""
 
 from typing import Any
 from uuid import UUID
@@ -23,12 +23,48 @@ ORDER BY e.txid, e.number LIMIT $5
 OWNER = """
 SELECT a.user_id, h.action FROM areas a JOIN hooks h ON h.id = a.hook_id WHERE a.hook_id = $1 AND a.deleted_at IS NULL LIMIT 1
 """
+# Few at any time, and each death told once by its own name: no cursor is needed.
+DEAD = """
+SELECT c.id, c.service, c.label, c.last_error, c.died_at, used.names, used.count
+FROM connected_accounts c CROSS JOIN LATERAL (
+  SELECT count(*) AS count, (array_agg(a.name ORDER BY a.name))[:100] AS names
+  FROM areas a JOIN area_versions v ON v.id = a.published_version_id
+  WHERE a.user_id = c.user_id AND a.deleted_at IS NULL AND a.is_enabled AND (v.action ->> 'accountId' = c.id::text
+    OR v.reactions @> jsonb_build_array(jsonb_build_object('accountId', c.id::text)))
+) used
+WHERE c.user_id = $1 AND c.status = 'needs_reconnect' AND c.died_at IS NOT NULL ORDER BY c.died_at
+"""
+NEWLY_DEAD = """
+SELECT id::text || ':' || floor(extract(epoch FROM died_at))::bigint FROM connected_accounts
+WHERE user_id = $1 AND status = 'needs_reconnect' AND died_at IS NOT NULL
+"""
+
+Told = tuple[list[dict[str, Any]], dict[str, Any]]
+"""What happened, and the next cursor."""
+
 KINDS = {"area.run_failed": ["run_failed"], "area.run_succeeded": ["run_succeeded"]}
 
 
-async def finished_runs(
-    pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+async def happened(pool: asyncpg.Pool, hook_id: UUID, action: str, after: dict[str, Any] | None) -> Told:
+    """What an internal action's hook has to tell, after its cursor."""
+    source = dead_accounts if action.startswith("account.") else finished_runs
+    return await source(pool, hook_id, after)
+
+
+async def dead_accounts(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
+    """Accounts that died since the last look. Without a cursor, nothing: those that are dead by now are the baseline."""
+    owner = await pool.fetchrow(OWNER, hook_id)
+    if owner is None:
+        return [], after or {"dead": []}
+    names = sorted(row[0] for row in await pool.fetch(NEWLY_DEAD, owner["user_id"]))
+    known = set(names if after is None else after["dead"])
+    if known.issuperset(names):
+        return [], {"dead": names}
+    found = [_dead(row) for row in await pool.fetch(DEAD, owner["user_id"])]
+    return [one for one in found if one["id"] not in known], {"dead": sorted(one["id"] for one in found)}
+
+
+async def finished_runs(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
     """What ended after the cursor, and the next cursor. Without one, nothing: the present is the baseline."""
     watermark = await pool.fetchval(statements.WATERMARK)
     owner = await pool.fetchrow(OWNER, hook_id)
@@ -56,4 +92,17 @@ def _outcome(row: asyncpg.Record) -> dict[str, Any]:
         "error_message": error.get("message"),
         "failed_step": error.get("step"),
         "finished_at": row["at"],
+    }
+
+
+def _dead(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": f"{row['id']}:{int(row['died_at'].timestamp())}",
+        "account_id": str(row["id"]),
+        "service": row["service"],
+        "label": row["label"],
+        "reason": row["last_error"] or "its consent is gone",
+        "areas": row["names"] or [],
+        "area_count": row["count"],
+        "died_at": row["died_at"],
     }

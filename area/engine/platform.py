@@ -17,8 +17,13 @@ from area.engine.admission import Admission
 from area.engine.broadcast import SupervisedRedis, Wakeups
 from area.engine.calls import Calls
 from area.engine.connections.accounts import Accounts
+from area.engine.connections.attempts import Attempts
+from area.engine.connections.choices import Offers
+from area.engine.connections.flow import Connecting
+from area.engine.connections.trials import Keys
 from area.engine.context import Clients
 from area.engine.doorbell import Doorbell
+from area.engine.endpoint_secrets import EndpointSecrets
 from area.engine.enrichment import Enrichment
 from area.engine.executor import Executor
 from area.engine.failures import Failures
@@ -45,6 +50,10 @@ class Platform:
     sealer: Sealer
     clients: Clients
     accounts: Accounts
+    connecting: Connecting
+    keys: Keys
+    offers: Offers
+    endpoint_secrets: EndpointSecrets
     doorbell: Doorbell
     admission: Admission
     wakeups: Wakeups
@@ -110,6 +119,8 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
     clients = Clients(Egress(settings.egress_allow))
     admission = Admission(db.pool, doorbell)
     wakeups = Wakeups(broadcast)
+    accounts = Accounts(settings, db.pool, redis, sealer, clients, known, doorbell, admission)
+    attempts = Attempts(db.pool, sealer)
     await wakeups.start()
     return Platform(
         settings=settings,
@@ -118,7 +129,11 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
         registry=known,
         sealer=sealer,
         clients=clients,
-        accounts=Accounts(settings, db.pool, redis, sealer, clients, known, doorbell),
+        accounts=accounts,
+        connecting=Connecting(settings, attempts, accounts, known),
+        keys=Keys(accounts, known),
+        offers=Offers(accounts),
+        endpoint_secrets=EndpointSecrets(db.pool, sealer, settings),
         doorbell=doorbell,
         admission=admission,
         wakeups=wakeups,

@@ -16,7 +16,7 @@ from area.core.clock import Carried
 from area.db.session import AWAY, Connection
 from area.engine import reasons, statements, subscriptions
 from area.engine.intake import Incoming, accept, payload_hash
-from area.engine.outcomes import finished_runs
+from area.engine.outcomes import happened
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -79,7 +79,7 @@ async def _look(platform: Platform, hook: asyncpg.Record, clock: Carried) -> Non
         case sdk.Delivery.SCHEDULE:
             await _fire(platform, hook, action, where)
         case sdk.Delivery.MANUAL:
-            await _watch_runs(platform, hook, action, where)
+            await _watch_platform(platform, hook, action, where)
         case sdk.Delivery.WEBHOOK:
             await subscriptions.tend(platform, hook, action, where, clock)
         case _:
@@ -139,16 +139,17 @@ async def _poll(
     metrics.POLLS.labels(action.key, "found" if incoming and not first else "nothing").inc()
 
 
-async def _watch_runs(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
-    """An AREA that reacts to others: the hook reads its owner's finished runs, behind a commit-safe cursor."""
+async def _watch_platform(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
+    """An AREA that reacts to the platform: the hook reads what its owner is to be told, behind a cursor."""
     after = hook["cursor"]
     with _ours():
-        found, cursor = await finished_runs(platform.db.pool, hook["id"], after)
+        found, cursor = await happened(platform.db.pool, hook["id"], action.key, after)
     incoming = []
     for outcome in found if after is not None else []:
         told = action.outputs.model_validate(outcome)
         if action.fn(where, told):
-            incoming.append(Incoming(hook["id"], f"run:{outcome['run_id']}", told.model_dump(mode="json")))
+            name = f"run:{outcome['run_id']}" if "run_id" in outcome else f"account:{outcome['id']}"
+            incoming.append(Incoming(hook["id"], name, told.model_dump(mode="json")))
     await _store(platform, hook, incoming, cursor, hook["moment"] + OUTCOME_EVERY)
 
 

@@ -13,7 +13,7 @@ import asyncpg
 
 from area.core import log
 from area.core.clock import Carried
-from area.engine.hooks import RENEW_AHEAD, endpoint_secret
+from area.engine.hooks import RENEW_AHEAD
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -104,9 +104,8 @@ async def _subscribe(
     clock: Carried,
 ) -> None:
     assert action.subscriber is not None  # noqa: S101 - `tend` has looked
-    offered = sdk.Hook(
-        str(hook["id"]), callback(platform, hook, action), secret_of(platform, hook, action), hook["remote_id"]
-    )
+    secret = await secret_of(platform, hook, action)
+    offered = sdk.Hook(str(hook["id"]), callback(platform, hook, action), secret, hook["remote_id"])
     made = await action.subscriber(context, where, offered)
     if isinstance(made, str):
         made = sdk.Subscription(made)
@@ -160,10 +159,10 @@ def callback(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> st
     return f"{base}/webhooks/{action.service.key}" if action.app_level else f"{base}/hooks/{hook['token']}"
 
 
-def secret_of(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> str:
+async def secret_of(platform: Platform, hook: asyncpg.Record, action: sdk.Action) -> str:
     """The secret that proves deliveries to this hook."""
     if action.app_level:
-        return endpoint_secret(platform.settings, action.service.key)
+        return await platform.endpoint_secrets.of(action.service.key, action.service.name)
     return platform.sealer.open(hook["secret"], "hook")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from graphql import OperationType
 from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -17,7 +18,7 @@ from area.auth.caller import Caller
 from area.auth.errors import Unauthenticated
 from area.auth.service import AuthService
 from area.engine.platform import Platform
-from area.graphql.context import Context
+from area.graphql.context import BROWSER_COOKIE, Context
 from area.graphql.documents import Refused
 from area.graphql.execution import Executor, Ready
 from area.graphql.formatting import format_errors
@@ -25,6 +26,9 @@ from area.graphql.http import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, BadReques
 from area.graphql.schema import schema
 from area.graphql.sse import EventStream
 from area.graphql.websocket import SocketHandler, TextSocket
+
+BROWSER_SECONDS = 3600
+"""How long a browser is known by its cookie."""
 
 
 class GraphQLApp(GraphQL[Any, Any]):
@@ -83,7 +87,7 @@ class GraphQLApp(GraphQL[Any, Any]):
             ready = await self.executor.prepare(request, context)
             if is_stream(ready, kinds, http.method):
                 return EventStream(self, self.executor.answers(ready, context), context)
-            return answer(await self.executor.run(ready, context), media)
+            return await self._with_cookie(http, context, ready, media)
         except BadRequest as error:
             return refusal(error.message, media, error.status)
         except Unauthenticated as error:
@@ -92,6 +96,25 @@ class GraphQLApp(GraphQL[Any, Any]):
             told = {"errors": format_errors(error.errors)}
             # Over an event stream, an operation that cannot run is told by an event: browsers hide other answers.
             return EventStream(self, _only(told)) if kinds[0] == EVENT_STREAM else answer(told, media)
+
+    async def _with_cookie(self, http: HttpRequest, context: Context, ready: Ready, media: str) -> Response:
+        """Run an operation; the browser in which a connection was begun is known again by the cookie of the answer."""
+        browser = context.browser = http.cookies.get(BROWSER_COOKIE)
+        context.has_cookies = True
+        response = answer(await self.executor.run(ready, context), media)
+        if context.browser and context.browser != browser:
+            # The provider's redirect brings it back. Frontends on other sites need SameSite=None, which only https may have.
+            is_secure = self.platform.settings.public_url.startswith("https:")
+            same_site: Literal["none", "lax"] = "none" if is_secure else "lax"
+            response.set_cookie(
+                BROWSER_COOKIE,
+                context.browser,
+                max_age=BROWSER_SECONDS,
+                httponly=True,
+                secure=is_secure,
+                samesite=same_site,
+            )
+        return response
 
 
 def is_stream(ready: Ready, kinds: list[str], method: str) -> bool:

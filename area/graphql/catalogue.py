@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 import strawberry
 from pydantic import BaseModel
@@ -12,11 +13,13 @@ from strawberry import field
 from strawberry.scalars import JSON
 
 from area.core.ids import to_global
+from area.graphql.accounts import ConnectedAccount
 from area.graphql.context import Info
-from area.graphql.enums import ActionDelivery
-from area.graphql.fields import resolved
+from area.graphql.enums import AccountUse, ActionDelivery, AuthorizationKind
+from area.graphql.fields import paged, resolved
 from area.graphql.forms import FormField, form_fields
 from area.graphql.nodes import Node, finds
+from area.graphql.pages import Connection, Window, by_id, connection
 from area.nodes import sdk
 
 
@@ -45,10 +48,20 @@ class ComponentDefinition(Node):
         """The service it belongs to."""
         return Service.of(self.source.service)
 
+    @resolved(description="Whether it acts for a connected account of its service.")
+    def account_use(self) -> AccountUse:
+        """Whether it acts for a connected account."""
+        return AccountUse[self.source.account.upper()]
+
+    @resolved(description="What the account's owner must have consented to.")
+    def required_scopes(self) -> list[str]:
+        """What the account's owner must have consented to."""
+        return sorted(self.source.scopes)
+
     @resolved(description="Its inputs as form fields, in the order to show them.")
     def fields(self) -> list[FormField]:
         """Its inputs as form fields."""
-        return form_fields(_schema_of(self.source.inputs, "validation"))
+        return form_fields(_schema_of(self.source.inputs, "validation"), self.source)
 
     @resolved(description="Its inputs as JSON Schema (2020-12).")
     def input_schema(self) -> JSON:
@@ -132,6 +145,39 @@ class Service(Node):
     def reactions(self) -> list[ReactionDefinition]:
         """What a run can do here."""
         return [ReactionDefinition.of(reaction) for reaction in self.source.reactions.values()]
+
+    @resolved(description="How accounts of it are connected.")
+    def authorization(self) -> AuthorizationKind:
+        """How accounts of it are connected."""
+        kinds = [name for name, way in (("OAUTH2", self.source.auth), ("KEY", self.source.key_auth)) if way]
+        return AuthorizationKind["_OR_".join(kinds) or "NONE"]
+
+    @resolved(description="Whether the operator has set up what it needs.")
+    def is_configured(self, info: Info) -> bool:
+        """Whether the operator has set up what it needs."""
+        return not info.context.platform.accounts.missing(self.source)
+
+    @resolved(description="The settings that the operator has yet to set; names only.")
+    def missing_settings(self, info: Info) -> list[str]:
+        """The settings that the operator has yet to set."""
+        return info.context.platform.accounts.missing(self.source)
+
+    @resolved(description="What `connectWithKey` takes, as form fields; empty when it takes nothing.")
+    def connect_form(self) -> list[FormField]:
+        """What `connectWithKey` takes."""
+        key = self.source.key_auth
+        return form_fields(key.fields.model_json_schema(), accepts_templates=False) if key else []
+
+    @resolved(description="Where its users find what `connectForm` asks for.")
+    def connect_help(self) -> str | None:
+        """Where its users find what `connectForm` asks for."""
+        return (self.source.key_auth and self.source.key_auth.help) or None
+
+    @paged(by_id, description="The caller's accounts of it, newest first.")
+    async def connected_accounts(self, info: Info, asked: Window[UUID]) -> Connection[ConnectedAccount]:
+        """The caller's accounts of it."""
+        page = await info.context.loaders.account_page(asked, self.key)
+        return connection(page, ConnectedAccount.of, lambda row: row.id)
 
     @classmethod
     def of(cls, service: sdk.Service) -> Service:

@@ -12,6 +12,9 @@ from area.auth.service import AuthService
 from area.engine.platform import Platform
 from area.graphql.loaders import Loaders
 
+BROWSER_COOKIE = "area_browser"
+"""Says that a browser was signed in when a connection was begun there; see engine/connections/flow.py."""
+
 
 @dataclass
 class Context:
@@ -21,6 +24,12 @@ class Context:
     auth: AuthService
     caller: Caller | None = None
     client: str = "unknown"
+    has_cookies: bool = False
+    """Whether the answer can set a cookie: over HTTP it can, on a socket it cannot."""
+    browser: str | None = None
+    """The browser's cookie; what it is at the end of the operation is set where it changed."""
+    asked_providers: int = 0
+    """How many fields have had providers asked for their choices."""
     loaders: Loaders = field(init=False)
     resume_after: str | None = None
     """Where a stream that broke off goes on, when its transport says so; it goes before the argument `after`."""

@@ -13,7 +13,10 @@ class RunStatus(Enum):
     QUEUED = enum_value("queued", description="Waits for a worker.")
     RUNNING = enum_value("running", description="A worker executes it.")
     WAITING = enum_value("waiting", description="Waits for a moment or a retry, without a worker.")
-    HELD = enum_value("held", description="Stopped until a person decides: it is not known whether a step took effect.")
+    HELD = enum_value(
+        "held",
+        description="Stopped until a person decides whether a step took effect, or connects an account again.",
+    )
     SUCCEEDED = enum_value("succeeded", description="Every step that had to succeed did. Final.")
     FAILED = enum_value("failed", description="A step failed for good. Final.")
     CANCELLED = enum_value("cancelled", description="Its owner ended it. Final.")
@@ -115,6 +118,62 @@ class ConnectedAccountStatus(Enum):
     REVOKED = enum_value("revoked", description="It was disconnected.")
 
 
+@strawberry.enum(description="How an account was connected.")
+class ConnectionMethod(Enum):
+    """How an account was connected."""
+
+    OAUTH2 = enum_value("oauth2", description="By its provider's consent page: `startConnection`.")
+    KEY = enum_value("key", description="By what its owner typed in: `connectWithKey`.")
+
+
+@strawberry.enum(description="How accounts of a service are connected.")
+class AuthorizationKind(Enum):
+    """How accounts of a service are connected."""
+
+    NONE = enum_value("none", description="It needs no account.")
+    OAUTH2 = enum_value("oauth2", description="By `startConnection`.")
+    KEY = enum_value("key", description="By `connectWithKey`.")
+    OAUTH2_OR_KEY = enum_value("oauth2_or_key", description="By either.")
+
+
+@strawberry.enum(description="Whether an action or a reaction acts for a connected account.")
+class AccountUse(Enum):
+    """Whether an action or a reaction acts for a connected account."""
+
+    REQUIRED = enum_value("required", description="It needs one.")
+    OPTIONAL = enum_value("optional", description="It takes one, and does without.")
+    NONE = enum_value("none", description="It takes none.")
+
+
+@strawberry.enum(
+    description="How an attempt to connect an account ended; `connection` in the address that the browser is sent to."
+)
+class ConnectionOutcome(Enum):
+    """How an attempt to connect an account ended."""
+
+    CONNECTED = enum_value("CONNECTED", description="The account is connected.")
+    SCOPES_MISSING = enum_value(
+        "SCOPES_MISSING", description="It is connected, but not all that was asked for was allowed."
+    )
+    UNCONFIRMED = enum_value(
+        "UNCONFIRMED", description="The browser could not prove whose it is: call `confirmConnection` with `code`."
+    )
+    MORE_CONSENT = enum_value(
+        "MORE_CONSENT", description="Send the browser to one more consent page, so that nothing allowed before is lost."
+    )
+    DENIED = enum_value("DENIED", description="The user said no at the provider.")
+    EXPIRED = enum_value("EXPIRED", description="It took more than ten minutes.")
+    REPLAYED = enum_value("REPLAYED", description="The address was used before.")
+    FORGED = enum_value("FORGED", description="The address was not made here, or not for this.")
+    WRONG_USER = enum_value("WRONG_USER", description="Somebody else began it.")
+    WRONG_ACCOUNT = enum_value(
+        "WRONG_ACCOUNT", description="The user consented with another account than the one to connect again."
+    )
+    PROVIDER_UNAVAILABLE = enum_value("PROVIDER_UNAVAILABLE", description="The provider did not answer; try again.")
+    PROVIDER_REFUSED = enum_value("PROVIDER_REFUSED", description="The provider refused.")
+    NOT_CONFIGURED = enum_value("NOT_CONFIGURED", description="The operator has yet to set the service up.")
+
+
 @strawberry.enum(description="How a version's reactions follow one another.")
 class ExecutionMode(Enum):
     """How a version's reactions follow one another."""
@@ -172,7 +231,9 @@ class LogKind(Enum):
     AREA_PAUSED = enum_value("area_paused", description="So many runs failed in a row that the AREA was switched off.")
     RUN_CANCELLED = enum_value("run_cancelled", description="Its owner ended the run.")
     RUN_WAITING = enum_value("run_waiting", description="The run waits without a worker.")
-    RUN_HELD = enum_value("run_held", description="The run stopped until a person decides.")
+    RUN_HELD = enum_value(
+        "run_held", description="The run stopped until a person decides, or connects an account again."
+    )
     RUN_RESUMED = enum_value("run_resumed", description="The run goes on after a wait or a lost worker.")
 
 

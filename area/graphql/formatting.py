@@ -21,6 +21,7 @@ CODES = frozenset(
         "RATE_LIMITED",
         "PERSISTED_QUERY_NOT_FOUND",
         "SUBSCRIPTION_LIMIT",
+        "PROVIDER_UNAVAILABLE",
         "INTERNAL",
     }
 )

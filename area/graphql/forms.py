@@ -1,13 +1,23 @@
 """Form fields for an editor, derived from the JSON Schema of a node's inputs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, cast
 
 import strawberry
 from strawberry import field
 from strawberry.scalars import JSON
 
+from area.core.errors import AreaError, LimitReached
+from area.core.ids import uuid_of
+from area.engine.connections.choices import Component, ProviderUnavailable, choices_of
+from area.graphql.context import Info
+from area.graphql.fields import resolved
+from area.graphql.limits import refused
+from area.graphql.pages import bad_input
+
 Schema = Mapping[str, Any]
+MOST_ASKED = 20
+"""Fields of one operation whose choices providers are asked for."""
 
 
 @strawberry.interface(description="One input of an action or a reaction, as an editor shows it.")
@@ -61,7 +71,27 @@ class ChoiceOption:
 class ChoiceField(FormField):
     """One of several known values."""
 
-    options: list[ChoiceOption] = field(description="The choices.")
+    component: strawberry.Private[Component | None]
+    static: strawberry.Private[list[ChoiceOption]]
+    is_dynamic: bool = field(description="Whether the provider is asked for the choices.")
+    accepts_other: bool = field(description="Whether other values than the choices may be given.")
+
+    @resolved(
+        description="The choices. Dynamic ones are asked from the provider with `accountId`, and depend on the other inputs "
+        "so far, `config`; null, with an error, when it cannot say."
+    )
+    async def options(
+        self,
+        info: Info,
+        account_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="Whose choices; needed where an account is.")
+        ] = None,
+        config: Annotated[JSON | None, strawberry.argument(description="The node's inputs so far, an object.")] = None,
+    ) -> list[ChoiceOption] | None:
+        """The choices."""
+        if self.component is None:
+            return self.static
+        return await offered(info, self.component, self.key, account_id, config)
 
 
 @strawberry.type(description="A moment, as ISO 8601 text.")
@@ -95,9 +125,65 @@ class CodeField(FormField):
 FIELD_TYPES = (TextField, NumberField, BooleanField, ChoiceField, DateTimeField, ListField, MapField, CodeField)
 
 
-def form_fields(schema: Schema) -> list[FormField]:
-    """The fields of a model's JSON Schema, in its order."""
-    return _fields(schema, schema.get("$defs", {}), depth=0)
+def form_fields(
+    schema: Schema, component: Component | None = None, *, accepts_templates: bool = True
+) -> list[FormField]:
+    """The fields of a model's JSON Schema, in its order; those of ``component`` may ask its provider for choices."""
+    fields = _fields(schema, schema.get("$defs", {}), depth=0)
+    if component is not None:
+        for number, (name, given) in enumerate(zip(schema.get("properties", {}), fields, strict=True)):
+            if name in choices_of(component.inputs):
+                fields[number] = _dynamic(given, component)
+    if not accepts_templates:
+        for given in fields:
+            given.accepts_template = False
+    return fields
+
+
+async def offered(
+    info: Info, component: Component, name: str, account_id: str | None, config: object
+) -> list[ChoiceOption]:
+    """What a provider offers for an input. Raises: GraphQLError."""
+    context = info.context
+    row_id = uuid_of(account_id, "ConnectedAccount") if account_id else None
+    if account_id and row_id is None:
+        bad_input("There is no such connected account of yours.")
+    if not isinstance(config, dict | None):
+        bad_input("`config` must be an object.")
+    context.asked_providers += 1
+    if context.asked_providers > MOST_ASKED:
+        bad_input(f"One operation may ask providers for the choices of {MOST_ASKED} fields.")
+    try:
+        found = await context.platform.offers.of(component, name, context.user_id, row_id, config or {})
+    except LimitReached as error:
+        raise refused("RATE_LIMITED", error.message) from None
+    except ProviderUnavailable as error:
+        raise refused("PROVIDER_UNAVAILABLE", error.message) from None
+    except AreaError as error:
+        raise refused("BAD_USER_INPUT", error.message) from None
+    return [ChoiceOption(value=cast(JSON, choice.value), label=choice.label) for choice in found]
+
+
+def _dynamic(given: FormField, component: Component) -> FormField:
+    """A field whose choices the provider has: the field itself, or what its list consists of."""
+    if isinstance(given, ListField):
+        given.item = _dynamic(given.item, component) if given.item else None
+        if isinstance(given.item, ChoiceField):
+            given.item.key = given.key
+        return given
+    return ChoiceField(
+        key=given.key,
+        label=given.label,
+        help=given.help,
+        is_required=given.is_required,
+        accepts_template=given.accepts_template,
+        default=given.default,
+        examples=given.examples,
+        component=component,
+        static=[],
+        is_dynamic=True,
+        accepts_other=True,
+    )
 
 
 def _fields(schema: Schema, definitions: Schema, depth: int) -> list[FormField]:
@@ -124,7 +210,8 @@ def _field(key: str, given: Schema, definitions: Schema, *, is_required: bool, d
         return CodeField(**common, language="liquid")
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
-        return ChoiceField(**common, options=[ChoiceOption(value=value, label=_label(value)) for value in values])
+        options = [ChoiceOption(value=value, label=_label(value)) for value in values]
+        return ChoiceField(**common, component=None, static=options, is_dynamic=False, accepts_other=False)
     if kind == "boolean":
         return BooleanField(**common)
     if kind in ("integer", "number"):

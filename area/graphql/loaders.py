@@ -222,9 +222,23 @@ class Loaders:
             statement = statement.where(m.Delivery.outcome.in_(outcomes))
         return await self._page(statement, m.Delivery.id, asked)
 
+    async def areas_using(self, asked: Window[UUID], account_id: UUID) -> Page[m.Area]:
+        """The caller's AREAs whose published version uses an account, newest first."""
+        used = str(account_id)
+        version = select(m.AreaVersion.id).where(
+            m.AreaVersion.id == m.Area.published_version_id,
+            or_(
+                m.AreaVersion.action["accountId"].as_string() == used,
+                m.AreaVersion.reactions.contains([{"accountId": used}]),
+            ),
+        )
+        own = select(m.Area).where(m.Area.user_id == self._user_id, m.Area.deleted_at.is_(None))
+        return await self._page(own.where(version.exists()), m.Area.id, asked)
+
     async def account_page(self, asked: Window[UUID], service: str | None = None) -> Page[m.ConnectedAccount]:
         """The caller's connected accounts, newest first."""
-        statement = select(m.ConnectedAccount).where(m.ConnectedAccount.user_id == self._user_id)
+        live = m.ConnectedAccount.status != "revoked"
+        statement = select(m.ConnectedAccount).where(m.ConnectedAccount.user_id == self._user_id, live)
         if service is not None:
             statement = statement.where(m.ConnectedAccount.service == service)
         return await self._page(statement, m.ConnectedAccount.id, asked)

@@ -14,7 +14,6 @@ from area.core.ids import to_global
 from area.db import models as m
 from area.engine.feed import LogLine
 from area.engine.plan import ITEMS_FROM
-from area.graphql.catalogue import ReactionDefinition
 from area.graphql.context import Info
 from area.graphql.enums import DeliveryOutcome, Effect, LogKind, LogLevel, RunCause, RunStatus, StepStatus, stored
 from area.graphql.fields import paged, resolved
@@ -23,15 +22,20 @@ from area.graphql.pages import Connection, Window, by_number, connection, to_cur
 from area.nodes import sdk
 
 if TYPE_CHECKING:
+    from area.graphql.accounts import ConnectedAccount
     from area.graphql.areas import Area
+    from area.graphql.catalogue import ReactionDefinition
 
 LazyArea = Annotated["Area", strawberry.lazy("area.graphql.areas")]
+LazyAccount = Annotated["ConnectedAccount", strawberry.lazy("area.graphql.accounts")]
+LazyReaction = Annotated["ReactionDefinition", strawberry.lazy("area.graphql.catalogue")]
 
 
-@strawberry.type(description="Why a run or a step failed.")
+@strawberry.type(description="Why a run or a step failed, or why a run is held.")
 class RunFailure:
-    """Why a run or a step failed."""
+    """Why a run or a step failed, or why a run is held."""
 
+    account_id: strawberry.Private[str | None]
     code: str = field(description="Stable code, such as REJECTED.")
     message: str = field(description="What happened, and what to do next.")
     step: str | None = field(description="The key of the step that failed, where one did.")
@@ -40,12 +44,18 @@ class RunFailure:
     )
     suggestion: str | None = field(description="A value for that place which should do.")
 
+    @resolved(description="The account that has to be connected again, where that is the reason.")
+    async def account(self, info: Info) -> LazyAccount | None:
+        """The account that has to be connected again."""
+        return cast("ConnectedAccount | None", await find(info, "ConnectedAccount", self.account_id))
+
     @classmethod
     def of(cls, error: dict[str, Any] | None, step: str | None = None) -> RunFailure | None:
         """The failure that the engine stored, of this step unless it names one."""
         if error is None:
             return None
         return cls(
+            account_id=error.get("accountId"),
             code=str(error.get("code", "FAILED")),
             message=str(error.get("message", "")),
             step=error.get("step") or step,
@@ -93,10 +103,9 @@ class RunStep:
     finished_at: datetime | None = field(description="When it reached its final state.")
 
     @resolved(description="The reaction in the catalogue; null when it is not there any more.")
-    def definition(self, info: Info) -> ReactionDefinition | None:
+    async def definition(self, info: Info) -> LazyReaction | None:
         """The reaction in the catalogue."""
-        found = info.context.platform.registry.reactions.get(self.reaction)
-        return ReactionDefinition.of(found) if found else None
+        return cast("ReactionDefinition | None", await find(info, "ReactionDefinition", self.reaction))
 
     @resolved(description="What a loop does for each of its items, as far as it has come; empty for other reactions.")
     async def items(self, info: Info) -> list[RunStep]:
@@ -204,7 +213,7 @@ class Run(Node):
     status: RunStatus = field(description="Where the run is in its life.")
     cause: RunCause = field(description="Why it exists.")
     is_test: bool = field(description="Whether its owner was trying the AREA out.")
-    failure: RunFailure | None = field(description="Why it failed.")
+    failure: RunFailure | None = field(description="Why it failed, or why it is held.")
     created_at: datetime = field(description="When it was queued.")
     started_at: datetime | None = field(description="When a worker began it.")
     finished_at: datetime | None = field(description="When it reached its final state.")

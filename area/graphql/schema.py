@@ -7,6 +7,7 @@ from graphql import GraphQLArgument, GraphQLInputField, GraphQLObjectType, Undef
 from strawberry.printer.ast_from_value import ast_from_value
 from strawberry.schema.config import StrawberryConfig
 
+from area.graphql.account_mutations import AccountMutations
 from area.graphql.api_tokens import ApiTokenMutations
 from area.graphql.area_mutations import AreaMutations
 from area.graphql.auth_mutations import AuthMutations
@@ -20,7 +21,7 @@ from area.graphql.trying import TryingMutations
 
 
 @strawberry.type(description="The entry points for changing something.")
-class Mutation(AuthMutations, ApiTokenMutations, AreaMutations, RunMutations, TryingMutations):
+class Mutation(AuthMutations, ApiTokenMutations, AccountMutations, AreaMutations, RunMutations, TryingMutations):
     """The entry points for changing something."""
 
 

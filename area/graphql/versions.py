@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 from uuid import UUID
 
 import strawberry
@@ -12,13 +12,18 @@ from strawberry.scalars import JSON
 
 from area.core.ids import to_global
 from area.db import models as m
-from area.graphql.accounts import ConnectedAccount
-from area.graphql.catalogue import ActionDefinition, ReactionDefinition
 from area.graphql.context import Info
 from area.graphql.enums import ExecutionMode, HookKind, HookStatus, OnFailure, OverlapPolicy
 from area.graphql.fields import resolved
 from area.graphql.nodes import Node, find, finds
 
+if TYPE_CHECKING:
+    from area.graphql.accounts import ConnectedAccount
+    from area.graphql.catalogue import ActionDefinition, ReactionDefinition
+
+LazyAccount: TypeAlias = Annotated["ConnectedAccount", strawberry.lazy("area.graphql.accounts")]
+LazyAction: TypeAlias = Annotated["ActionDefinition", strawberry.lazy("area.graphql.catalogue")]
+LazyReaction: TypeAlias = Annotated["ReactionDefinition", strawberry.lazy("area.graphql.catalogue")]
 DEFAULT_ATTEMPTS = 5
 
 
@@ -38,15 +43,14 @@ class AreaAction:
     config: JSON = field(description="Its inputs.")
 
     @resolved(description="The action in the catalogue; null when it is not there any more.")
-    def definition(self, info: Info) -> ActionDefinition | None:
+    async def definition(self, info: Info) -> LazyAction | None:
         """The action in the catalogue."""
-        found = info.context.platform.registry.actions.get(self.key)
-        return ActionDefinition.of(found) if found else None
+        return cast("ActionDefinition | None", await find(info, "ActionDefinition", self.key))
 
     @resolved(description="The connected account it uses.")
-    async def account(self, info: Info) -> ConnectedAccount | None:
+    async def account(self, info: Info) -> LazyAccount | None:
         """The connected account it uses."""
-        return cast(ConnectedAccount | None, await find(info, "ConnectedAccount", self.account_id))
+        return cast("ConnectedAccount | None", await find(info, "ConnectedAccount", self.account_id))
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> AreaAction:
@@ -71,15 +75,14 @@ class AreaReaction:
     timeout_seconds: int | None = field(description="How long one attempt may take; null is the reaction's own limit.")
 
     @resolved(description="The reaction in the catalogue; null when it is not there any more.")
-    def definition(self, info: Info) -> ReactionDefinition | None:
+    async def definition(self, info: Info) -> LazyReaction | None:
         """The reaction in the catalogue."""
-        found = info.context.platform.registry.reactions.get(self.reaction)
-        return ReactionDefinition.of(found) if found else None
+        return cast("ReactionDefinition | None", await find(info, "ReactionDefinition", self.reaction))
 
     @resolved(description="The connected account it uses.")
-    async def account(self, info: Info) -> ConnectedAccount | None:
+    async def account(self, info: Info) -> LazyAccount | None:
         """The connected account it uses."""
-        return cast(ConnectedAccount | None, await find(info, "ConnectedAccount", self.account_id))
+        return cast("ConnectedAccount | None", await find(info, "ConnectedAccount", self.account_id))
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> AreaReaction:

@@ -27,6 +27,8 @@ async def run_scheduler(settings: Settings) -> None:
 
     async def tidy() -> None:
         await housekeeping.keep_partitions(platform.db.pool, settings.retention_days)
+        await platform.accounts.tidy()
+        await platform.connecting.tidy()
 
     async def look(kinds: tuple[str, ...]) -> None:
         found = polling.AT_ONCE
@@ -38,6 +40,9 @@ async def run_scheduler(settings: Settings) -> None:
         asyncio.create_task(_forever(lambda: look(polling.CLOCKED), TICK)),
         asyncio.create_task(_forever(lambda: look(polling.POLLED), TICK)),
         asyncio.create_task(_forever(tidy, 1800.0)),
+        asyncio.create_task(_forever(platform.accounts.check_due, 5.0)),
+        # Runs are let go when their account comes back; this finds what was held at that very moment, or for too long.
+        asyncio.create_task(_forever(platform.accounts.held.release, 5.0)),
         asyncio.create_task(_forever(figures.refresh, 10.0)),
     ]
     probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from area.engine import hooks, polling
+from area.engine import polling
 from area.engine.areas import delete_area, set_area_enabled
 from area.engine.endpoints import Endpoints, NotYet
 from area.engine.intake import UnknownHook
@@ -273,7 +273,7 @@ async def test_the_provider_ends_it_and_probes_it(world: World, provider: Provid
 
 async def test_one_address_for_all_finds_the_hooks_by_topic(world: World, provider: Provider) -> None:
     endpoints = Endpoints(world.platform)
-    secret = hooks.endpoint_secret(world.platform.settings, service.key)
+    secret = await world.platform.endpoint_secrets.of(service.key, service.name)
 
     async def deliver(secret: str, **body: Any) -> Any:
         delivery = signed(secret, **body)

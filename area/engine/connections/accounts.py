@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,11 @@ import asyncpg
 from redis.asyncio import Redis
 
 from area.core import log
-from area.core.crypto import SealBroken, Sealer
+from area.core.crypto import Sealer
 from area.core.errors import InvalidInput, NotFound
 from area.core.settings import Settings
 from area.db.session import AWAY
+from area.engine.admission import Admission
 from area.engine.connections.apps import AppTokens
 from area.engine.connections.authorise import AccountAuth
 from area.engine.connections.connected import Connected
@@ -33,6 +35,9 @@ logger = log.get(__name__)
 REVOKE_SECONDS = 10.0
 """Longest that a disconnection waits for its provider."""
 MAX_LABEL = 200
+CHECK_SECONDS = 30.0
+CHECK_AGAIN = timedelta(minutes=5)
+"""How long after a validation that came to nothing it is tried again."""
 
 
 class Accounts:
@@ -47,13 +52,14 @@ class Accounts:
         clients: Clients,
         registry: Registry,
         doorbell: Doorbell,
+        admission: Admission,
     ) -> None:
         self.store = Store(pool, sealer)
         self.endpoints = TokenEndpoints(clients)
         self.governor = Governor(redis)
         self.vault = Vault(self.store, self.endpoints, clients, registry)
         self.apps = AppTokens(redis, sealer, clients, self.endpoints)
-        self.held = Held(pool, doorbell, settings)
+        self.held = Held(pool, doorbell, admission, settings)
         self.needs = Needs(pool, registry, clients)
         self._clients = clients
         self._registry = registry
@@ -93,6 +99,36 @@ class Accounts:
         )
         return NodeContext(self._clients, service, write, access=access, **more)
 
+    async def check_due(self, at_once: int = 50) -> int:
+        """Call each due account's `Service.validate`; the answer is how many there were."""
+        rows = await self.store.due_checks(at_once)
+        await asyncio.gather(*(self._check(row["id"], row["service"]) for row in rows))
+        return len(rows)
+
+    async def tidy(self) -> None:
+        """What is looked after now and then."""
+        validated = [key for key, service in self._registry.services.items() if _is_validated(service)]
+        await self.store.make_due(validated)
+        await self.store.mark_expiring()
+
+    async def _check(self, account_id: UUID, key: str) -> None:
+        service = self._registry.services.get(key)
+        auth = service.auth if service else None
+        if service is None or auth is None or service.validator is None:
+            await self.store.checked(account_id, CHECK_AGAIN)
+            return
+        using = self.using(service, lambda *_: None, account_id=account_id)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS), using as context:
+                await service.validator(context)
+        except sdk.Reconnect:
+            return  # it is marked by now
+        except Exception as error:  # a provider that is down says nothing of the account
+            logger.warning("account.not_checked", account=str(account_id), service=key, error=repr(error))
+            await self.store.checked(account_id, CHECK_AGAIN)
+        else:
+            await self.store.checked(account_id, auth.validate_every or CHECK_AGAIN)
+
     async def died(self, account: Connected, reason: str) -> None:
         """The consent behind these secrets is gone."""
         if await self.vault.died(account, reason):
@@ -112,16 +148,17 @@ class Accounts:
 
     async def disconnect(self, user_id: UUID, account_id: UUID) -> None:
         """Give the consent back at the provider if that can be done, and forget every secret. Raises: NotFound."""
-        try:
-            account = await self.store.read(account_id)
-            if account and account.user_id == user_id and account.is_live and not await self.store.is_shared(account):
-                await self._revoke(account)
-        except SealBroken:
-            logger.warning("account.not_revoked", account=str(account_id), error="its secrets do not open")
+        account = await self.store.read(account_id, is_lenient=True)
+        if account and account.user_id == user_id and account.is_live and not await self.store.is_shared(account):
+            await self._revoke(account)
         if not await self.store.blank(account_id, user_id):
             raise NotFound("There is no such connected account of yours.", path=("id",))
         self.vault.forget(account_id)
         await self.held.fail(account_id)
+
+    def missing(self, service: sdk.Service) -> list[str]:
+        """Names of the settings without which a service cannot work here."""
+        return service.missing(self._clients.settings(service.key))
 
     async def rename(self, user_id: UUID, account_id: UUID, label: str) -> None:
         """Give an account a name. Raises: NotFound, InvalidInput."""
@@ -151,3 +188,7 @@ class Accounts:
                     await auth.revoke(NodeContext(self._clients, service, lambda *_: None), grant)
         except Exception as error:  # whatever it was, the account goes
             logger.warning("account.not_revoked", account=str(account.id), service=service.key, error=repr(error))
+
+
+def _is_validated(service: sdk.Service) -> bool:
+    return service.validator is not None and service.auth is not None and service.auth.validate_every is not None

@@ -86,6 +86,10 @@ class AppTokens:
                 break
             await asyncio.sleep(0.1)
         try:
+            # Another process may have fetched one between the look and the lock.
+            found = await self._stored(service, name)
+            if found and found[0] != refused:
+                return self._keep(service, *found)
             token, life = await self._fetch(service)
             sealed = self._sealer.seal(orjson.dumps([token, time.time() + life]).decode(), _context(service))
             await self._redis.set(name, sealed, ex=max(1, int(life)))

@@ -11,6 +11,7 @@ import asyncpg
 
 from area.core import log, metrics
 from area.core.settings import Settings
+from area.engine.admission import Admission
 from area.engine.doorbell import Doorbell
 
 logger = log.get(__name__)
@@ -37,7 +38,7 @@ WITH free AS (
   SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_resumed', 'info', 'Its account is connected again'
   FROM freed
 )
-SELECT id, user_id FROM freed
+SELECT id, user_id, area_id FROM freed
 """
 
 _FAIL = """
@@ -84,8 +85,9 @@ WHERE account_id = $1 AND (status IN ('broken', 'pending') OR (status = 'active'
 class Held:
     """Lets held runs go."""
 
-    def __init__(self, pool: asyncpg.Pool, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(self, pool: asyncpg.Pool, doorbell: Doorbell, admission: Admission, settings: Settings) -> None:
         self._pool = pool
+        self._admission = admission
         self._doorbell = doorbell
         self._days = timedelta(days=settings.held_days)
         self._most = settings.held_runs
@@ -97,6 +99,7 @@ class Held:
         while rows := await self._pool.fetch(RELEASE, only, AT_ONCE):
             count += len(rows)
             self._doorbell.ring(len(rows))
+            self._admission.later(row["area_id"] for row in rows)
             for row in rows:
                 self._doorbell.announce(row["user_id"], row["id"])
         if count:

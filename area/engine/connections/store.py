@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from area.core.crypto import Sealer
+from area.core.crypto import SealBroken, Sealer
 from area.core.ids import new_id
 from area.engine.connections.connected import Connected, Secrets, connected_of
 from area.nodes import sdk
@@ -78,7 +78,9 @@ WHERE id = $1 AND user_id = $2 AND status <> 'revoked' RETURNING id
 
 RENAME = "UPDATE connected_accounts SET label = $3 WHERE id = $1 AND user_id = $2 AND status <> 'revoked' RETURNING id"
 
-SAME = "SELECT id, scopes, status FROM connected_accounts WHERE user_id = $1 AND service = $2 AND external_id = $3"
+FIND = (
+    "SELECT id FROM connected_accounts WHERE user_id = $1 AND service = $2 AND external_id = $3 AND status <> 'revoked'"
+)
 
 SHARED = """
 SELECT 1 FROM connected_accounts WHERE service = $1 AND external_id = $2 AND id <> $3 AND status IN ('active', 'expiring') LIMIT 1
@@ -91,6 +93,15 @@ WITH due AS (
 )
 UPDATE connected_accounts SET check_at = now() + interval '2 minutes' FROM due WHERE connected_accounts.id = due.id
 RETURNING connected_accounts.id, service
+"""
+
+MADE_DUE = """
+UPDATE connected_accounts SET check_at = now()
+WHERE check_at IS NULL AND method = 'oauth2' AND service = ANY($1::text[]) AND status IN ('active', 'expiring')
+"""
+
+EXPIRING = """
+UPDATE connected_accounts SET status = 'expiring' WHERE status = 'active' AND expires_at < now() + interval '7 days'
 """
 
 CHECKED = "UPDATE connected_accounts SET check_at = now() + $2::interval WHERE id = $1 AND check_at IS NOT NULL"
@@ -126,8 +137,8 @@ class Store:
         self._pool = pool
         self._sealer = sealer
 
-    async def read(self, account_id: UUID, *, mark_used: bool = False) -> Connected | None:
-        """The account with its secrets opened. Raises: SealBroken."""
+    async def read(self, account_id: UUID, *, mark_used: bool = False, is_lenient: bool = False) -> Connected | None:
+        """The account with its secrets opened. Raises: SealBroken, unless ``is_lenient``: then it has none."""
         row = await self._pool.fetchrow(READ, account_id)
         if row is None:
             return None
@@ -136,7 +147,11 @@ class Store:
         secrets = Secrets()
         if row["credentials"] is not None:
             context = context_of(row["user_id"], row["service"], row["external_id"])
-            secrets = Secrets.unpacked(self._sealer.open(row["credentials"], context))
+            try:
+                secrets = Secrets.unpacked(self._sealer.open(row["credentials"], context))
+            except SealBroken:
+                if not is_lenient:
+                    raise
         return connected_of(row, secrets)
 
     async def save(self, new: NewAccount) -> UUID:
@@ -186,9 +201,10 @@ class Store:
         """Give an account a name."""
         return await self._pool.fetchval(RENAME, account_id, user_id, label) is not None
 
-    async def same(self, user_id: UUID, service: str, external_id: str) -> asyncpg.Record | None:
-        """Id, scopes and status of the account that a user has with this identity."""
-        return await self._pool.fetchrow(SAME, user_id, service, external_id)
+    async def find(self, user_id: UUID, service: str, external_id: str) -> Connected | None:
+        """The account that a user has with this identity; None when there is none, or it was disconnected."""
+        found = await self._pool.fetchval(FIND, user_id, service, external_id)
+        return None if found is None else await self.read(found, is_lenient=True)
 
     async def is_shared(self, account: Connected) -> bool:
         """Whether somebody else has connected the very same account, so that a revocation would end theirs too."""
@@ -199,6 +215,14 @@ class Store:
         """Accounts whose validation is due, claimed for two minutes."""
         rows: list[asyncpg.Record] = await self._pool.fetch(DUE_CHECKS, at_once)
         return rows
+
+    async def make_due(self, services: list[str]) -> None:
+        """Let the validation of these services' accounts begin, where it has not."""
+        await self._pool.execute(MADE_DUE, services)
+
+    async def mark_expiring(self) -> None:
+        """Say of accounts whose consent ends within a week that it does."""
+        await self._pool.execute(EXPIRING)
 
     async def checked(self, account_id: UUID, after: timedelta) -> None:
         """Look again after this time."""

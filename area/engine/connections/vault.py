@@ -18,7 +18,7 @@ from area.core.crypto import SealBroken
 from area.core.ids import new_id
 from area.db.session import AWAY
 from area.engine.connections.authorise import Fixed
-from area.engine.connections.connected import Connected, after_refresh
+from area.engine.connections.connected import Connected, Secrets, after_refresh
 from area.engine.connections.store import Store
 from area.engine.connections.tokens import NotConfigured, TokenEndpoints
 from area.engine.context import Access, Clients, NodeContext
@@ -212,7 +212,7 @@ class Vault:
         if service.identifier is None:
             return False
         try:
-            await service.identifier(self.trial(service, account))
+            await service.identifier(self.trial(service, account.secrets, account.account))
         except sdk.Reconnect:
             return False
         except sdk.Rejected:
@@ -222,17 +222,17 @@ class Vault:
         self._good[account.id] = time.monotonic(), account.version
         return True
 
-    def trial(self, service: sdk.Service, account: Connected) -> NodeContext:
-        """A context that uses these very secrets, and takes a 401 for an answer."""
-        auth = Fixed(service, account.secrets, self._clients.settings(service.key))
-        access = Access(
-            account.account,
-            account.secrets.fields,
-            auth=auth,
-            base_url=base_url(service, account.secrets.fields),
-            is_trial=True,
-        )
-        return self._context(service, access)
+    def trial(
+        self,
+        service: sdk.Service,
+        secrets: Secrets,
+        account: sdk.Account | None = None,
+        grant: sdk.Grant | None = None,
+    ) -> NodeContext:
+        """A context that uses these very secrets, and takes a 401 for an answer: Reconnect."""
+        auth = Fixed(service, secrets, self._clients.settings(service.key))
+        base = base_url(service, secrets.fields)
+        return self._context(service, Access(account, secrets.fields, grant, auth, base, is_trial=True))
 
     def _context(self, service: sdk.Service, access: Access) -> NodeContext:
         return NodeContext(self._clients, service, lambda *_: None, access=access)
