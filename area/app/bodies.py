@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
 
 from area.app.problems import Problem
+from area.core.jsons import DEEPEST, is_deeper
 
 MAX_FIELDS = 1000
 
@@ -45,10 +46,7 @@ async def parse(scope: Scope, raw: bytes, content_type: str) -> Any:
         return None
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise Problem(400, f"The body is not JSON: {error}.") from None
+        return _json(raw)
     if kind == "application/x-www-form-urlencoded":
         try:
             return _grouped(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
@@ -57,6 +55,17 @@ async def parse(scope: Scope, raw: bytes, content_type: str) -> Any:
     if kind == "multipart/form-data":
         return await _multipart(scope, raw)
     return raw.decode(errors="replace")
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"The body is not JSON that can be read: {error}.") from None
+    # Few bodies have so many brackets that they could be too deep, and have to be looked at.
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and is_deeper(value):
+        raise Problem(400, f"The body has more than {DEEPEST} lists or objects in one another; send it flatter.")
+    return value
 
 
 def _grouped(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

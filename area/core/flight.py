@@ -31,15 +31,19 @@ class Flight:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """The flight of what is called inside. Raises: Aborted."""
+        """The flight of what is called inside. Raises: Aborted; and errors, where the call would end more than itself."""
         token = _flight.set(self)
         try:
             yield
         except asyncio.CancelledError:
-            if not self.aborted or self._task is None:
+            if self._task is None or not self._task.cancelling():
+                raise ConnectionAbortedError("The call was cancelled from inside.") from None
+            if not self.aborted:
                 raise
             self._task.uncancel()
             raise Aborted from None
+        except SystemExit:
+            raise RuntimeError("The call wanted to end the process.") from None
         finally:
             _flight.reset(token)
 

@@ -331,6 +331,7 @@ class Run(Base):
     cause: Mapped[str] = mapped_column(server_default="event")
     is_test: Mapped[bool] = mapped_column(server_default=text("false"))
     fence: Mapped[int] = mapped_column(server_default="0")
+    takeovers: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     lease_until: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="1")

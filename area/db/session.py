@@ -8,6 +8,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from area.core.jsons import dump
 from area.core.settings import Settings
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -29,6 +30,10 @@ AWAY = (
 
 A TimeoutError is an OSError, so a statement that was given up is among them.
 """
+
+
+UNFIT = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+"""What a value that cannot be stored brings about, whatever else is in its statement."""
 
 
 @dataclass
@@ -55,13 +60,9 @@ def sqlalchemy_url(url: str, driver: str = "asyncpg") -> URL:
     return make_url(url).set(drivername=f"postgresql+{driver}")
 
 
-def _dumps(value: object) -> str:
-    return orjson.dumps(value).decode()
-
-
 async def _prepare(connection: asyncpg.Connection) -> None:
     # JSON travels as text both ways; the callers parse once, with orjson.
-    await connection.set_type_codec("jsonb", encoder=_dumps, decoder=orjson.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=dump, decoder=orjson.loads, schema="pg_catalog")
 
 
 async def open_database(settings: Settings) -> Database:
@@ -72,7 +73,7 @@ async def open_database(settings: Settings) -> Database:
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
         pool_pre_ping=True,
-        json_serializer=_dumps,
+        json_serializer=dump,
         json_deserializer=orjson.loads,
         connect_args={"command_timeout": COMMAND_TIMEOUT, "timeout": 5},
     )

@@ -11,12 +11,19 @@ Answer = TypeVar("Answer")
 class Batcher(Generic[Item, Answer]):
     """Hands items to ``flush`` in batches of at most ``size``, on at most ``lanes`` connections at once.
 
-    An idle batcher adds no delay. A flush that raises fails each of its items with that error.
+    An idle batcher adds no delay. A flush that raises fails each of its items with that error, unless it is one of ``alone``: then
+    each item is flushed by itself, so that what is wrong with one does not befall the others.
     """
 
     def __init__(
-        self, flush: Callable[[list[Item]], Awaitable[list[Answer]]], *, size: int = 256, lanes: int = 2
+        self,
+        flush: Callable[[list[Item]], Awaitable[list[Answer]]],
+        *,
+        size: int = 256,
+        lanes: int = 2,
+        alone: tuple[type[Exception], ...] = (),
     ) -> None:
+        self._alone = alone
         self._flush = flush
         self._size = size
         self._free = lanes
@@ -38,15 +45,22 @@ class Batcher(Generic[Item, Answer]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-                try:
-                    answers = await self._flush([item for item, _ in batch])
-                except Exception as error:
-                    for _, future in batch:
-                        if not future.done():
-                            future.set_exception(error)
-                else:
-                    for (_, future), answer in zip(batch, answers, strict=True):
-                        if not future.done():
-                            future.set_result(answer)
+                await self._settle(batch)
         finally:
             self._free += 1
+
+    async def _settle(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except Exception as error:
+            if isinstance(error, self._alone) and len(batch) > 1:
+                for one in batch:
+                    await self._settle([one])
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)

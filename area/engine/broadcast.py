@@ -118,7 +118,7 @@ class Wakeups:
             await asyncio.wait({begun, self._task}, timeout=BEGIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             begun.cancel()
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, KeyError):  # broadcaster's own, when it has not subscribed yet
                 await self._task
         with suppress(asyncio.CancelledError):
             await self._broadcast.disconnect()

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from area.core.errors import Conflict, NotFound
+from area.core.errors import Conflict, InvalidInput, NotFound
 from area.core.ids import new_id
-from area.core.jsons import dump
+from area.core.jsons import TooDeep, keep
 from area.engine.cancelling import cancel
 from area.engine.platform import Platform
 from area.nodes import sdk
@@ -45,7 +45,8 @@ INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, mes
 VALUES ($5, 1, date_trunc('day', now()), $6, $7, now(), 'event_received', 'info', 'Started by hand')
 """
 
-# Not later, but now: what waits for a moment, and what is held for an account that works again.
+# Not later, but now: what waits for a moment, and what is held for an account that works again. Steps of the reactions in $3 wait
+# for something else.
 RESUME = """
 WITH run AS (
   UPDATE runs SET status = 'queued', due_at = NULL, fence = fence + 1, last_seq = last_seq + 1, lease_until = NULL, priority = 0,
@@ -72,7 +73,7 @@ RUN = "SELECT * FROM runs WHERE id = $1 AND user_id = $2"
 async def run_area(
     platform: Platform, user_id: UUID, area_id: UUID, payload: Any | None, is_test: bool = False
 ) -> UUID:
-    """Run an AREA now, on ``payload`` or, where that is None, on its action's sample. Raises: NotFound."""
+    """Run an AREA now, on ``payload`` or, where that is None, on its action's sample. Raises: NotFound, InvalidInput."""
     pool = platform.db.pool
     area = await pool.fetchrow(AREA, area_id, user_id)
     if area is None:
@@ -80,9 +81,10 @@ async def run_area(
     if payload is None:
         action = await pool.fetchval("SELECT action FROM hooks WHERE id = $1", area["hook_id"])
         payload = platform.registry.action(action).sample()
+    text = _kept(payload, "payload")
     run_id, event_id = new_id(), new_id()
     await pool.execute(
-        START, event_id, area["hook_id"], f"manual:{event_id}", dump(payload), run_id, user_id, area_id,
+        START, event_id, area["hook_id"], f"manual:{event_id}", text, run_id, user_id, area_id,
         area["published_version_id"], "test" if is_test else "manual", is_test,
     )  # fmt: skip
     _ring(platform, user_id, run_id, area_id)
@@ -104,15 +106,16 @@ async def cancel_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
 async def settle_step(
     platform: Platform, user_id: UUID, run_id: UUID, step: str, *, happened: bool, output: Any | None = None
 ) -> None:
-    """Settle a step whose outcome is unknown, and let its run go on. Raises: NotFound, Conflict."""
+    """Settle a step whose outcome is unknown, and let its run go on. Raises: NotFound, Conflict, InvalidInput."""
     pool = platform.db.pool
     message = "Settled by its owner: it happened" if happened else "Settled by its owner: to be tried again"
+    text = _kept(output or {}, "output")
     async with pool.acquire() as connection, connection.transaction():
         # The run is locked first, so that two people who settle two steps see each other.
         area_id = await connection.fetchval(
             "SELECT area_id FROM runs WHERE id = $1 AND user_id = $2 FOR UPDATE", run_id, user_id
         )
-        settled = await connection.fetchval(SETTLE, run_id, user_id, step, happened, dump(output or {}), message)
+        settled = await connection.fetchval(SETTLE, run_id, user_id, step, happened, text, message)
     if settled is None:
         if await pool.fetchrow(RUN, run_id, user_id) is None:
             raise NotFound("There is no such run.", path=("id",))
@@ -145,6 +148,13 @@ async def resume_run(platform: Platform, user_id: UUID, run_id: UUID) -> None:
 
 def _waits_for_answer(reaction: sdk.Reaction | None) -> bool:
     return reaction is not None and reaction.control in (sdk.Control.APPROVAL, sdk.Control.CALL)
+
+
+def _kept(value: Any, name: str) -> str:
+    try:
+        return keep(value)[1]
+    except TooDeep as error:
+        raise InvalidInput(str(error), path=(name,)) from None
 
 
 def _ring(platform: Platform, user_id: UUID, run_id: UUID, area_id: UUID) -> None:

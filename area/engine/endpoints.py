@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 from pydantic import ValidationError
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 from area.core import metrics
 from area.core.clock import now
 from area.engine import hooks
-from area.engine.intake import BadDelivery, Incoming, UnknownHook, dedupe_key, unlike
+from area.engine.intake import BadDelivery, Incoming, UnknownHook, incoming_of, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -122,6 +121,4 @@ class Endpoints:
             raise unlike(action.key, error) from None
         if event is None:
             return None
-        payload = event.model_dump(mode="json")
-        hook_id: UUID = row["id"]
-        return Incoming(hook_id, dedupe_key(action, payload, delivery), payload)
+        return incoming_of(row["id"], action, event, delivery)

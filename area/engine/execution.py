@@ -8,11 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from area.core.clock import Carried
 from area.core.flight import Flight
-from area.core.jsons import dump
+from area.core.jsons import TooDeep, dump, keep, printable
 from area.core.tracing import span_id
 from area.engine.plan import ITEMS_FROM, Plan, PlanBroken, PlanStep
 from area.engine.runs import Checkpoint, Runs, StepState
@@ -36,7 +35,10 @@ class Execution:
         self.first: bool = claim["fence"] == 1
         self._replays_from: str | None = claim["replay_from"]
         self.was_running: bool = claim["was"] == "running"
+        self.takeovers: int = claim["takeovers"]
         self.is_limited: bool = claim["max_concurrent_runs"] is not None
+        self.is_orphan: bool = claim["is_orphan"]
+        """Its AREA has been deleted."""
         self.is_of_event: bool = claim["cause"] == "event"
         self.cancelled: bool = claim["cancel_requested"]
         self.is_test: bool = claim["is_test"]
@@ -120,7 +122,7 @@ class Execution:
 
     def tell(self, kind: str, message: str, *, level: str = "info", step: str | None = None, data: Any = None) -> None:
         """Add a line to the run's story; it becomes durable with the next commit."""
-        text = None if data is None else dump(data)
+        text = None if data is None else _storable(data)
         if text is not None and len(text) > self._payload_limit:
             text = dump({"cut": True, "bytes": len(text), "preview": text[:1024]})
         if kind == "log":
@@ -133,8 +135,8 @@ class Execution:
         self._seq += 1
         moment = self.now()
         day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        clean = message.replace("\x00", "\ufffd")[:LINE_LIMIT]
-        self._events.append((self.id, self._seq, day, moment, kind, level, step, clean, text))
+        clean = printable(message[:LINE_LIMIT])
+        self._events.append((self.id, self._seq, day, moment, kind, printable(level[:20]), step, clean, text))
 
     def changed(self, state: StepState) -> None:
         """Mark a step to be written with the next commit."""
@@ -198,7 +200,14 @@ class Execution:
         return min((s.due_at for s in self.states.values() if s.status == "waiting" and s.due_at), default=None)
 
 
+def _storable(data: Any) -> str:
+    try:
+        return dump(data)
+    except TooDeep:
+        return dump({"cut": True, "reason": "It has too many lists or objects in one another."})
+
+
 def cut_json(value: Any, limit: int) -> Any:
-    """``value``, or a mark that says how large it was, when it passes ``limit`` bytes of JSON."""
-    size = len(orjson.dumps(value, default=str))
-    return value if size <= limit else {"cut": True, "bytes": size}
+    """``value`` as it can be kept, or a mark that says how large it was, when it passes ``limit`` characters. Raises: TooDeep."""
+    kept, text = keep(value)
+    return kept if len(text) <= limit else {"cut": True, "bytes": len(text)}

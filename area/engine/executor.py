@@ -37,6 +37,8 @@ LOOK_SECONDS = 1.0
 GATHER_SECONDS = 0.005
 """Pause between two claims while more waits, so that each takes several runs."""
 NOBODY = UUID(int=0)
+MOST_TAKEOVERS = 20
+"""After so many without a rest in between, what kills the workers is taken to be the run itself."""
 STOP_SECONDS = 20.0
 """How long a graceful stop waits for the calls under way."""
 
@@ -136,6 +138,15 @@ class Executor:
             run.failure = {"code": "AREA_BROKEN", "message": str(error)}
             await self._fail(run, run.failure)
             return
+        if run.is_orphan:
+            await self._give_up(run, plan, "AREA_DELETED", "The AREA was deleted before this run had ended.")
+            return
+        if run.takeovers > MOST_TAKEOVERS:
+            what = (
+                f"{run.takeovers} workers in a row died or broke off while they had this run, so it is not tried again."
+            )
+            await self._give_up(run, plan, "INTERRUPTED", what)
+            return
         run.about = {
             "id": str(run.id),
             "is_test": run.is_test,
@@ -220,6 +231,18 @@ class Executor:
             # A graceful stop: give the run back so that another worker goes on at once.
             await run.commit("queued")
             self._doorbell.ring()
+
+    async def _give_up(self, run: Execution, plan: Plan, code: str, message: str) -> None:
+        """End a run that cannot go on, whatever its steps say."""
+        for state in run.states.values():
+            if state.status == "running" and state.effect == "intended":
+                state.effect = "unknown"
+                run.finish_step(
+                    state, "unknown", error={"code": "UNKNOWN", "message": "Its worker died during the call."}
+                )
+        run.failure = {"code": code, "message": message}
+        self._skip_rest(run, plan)
+        await self._fail(run, run.failure)
 
     async def _fail(self, run: Execution, failure: dict[str, Any]) -> None:
         paused = await self._failures.count(run.area_id, failure) if run.is_of_event else None

@@ -4,21 +4,20 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from pydantic import ValidationError
 
 from area.core import log, metrics
 from area.core.clock import now
 from area.core.crypto import SealBroken, Sealer
 from area.core.ids import new_id
-from area.core.jsons import dump
+from area.core.jsons import dump, keep, printable
 from area.core.tracing import now_ns, span_id, tracing
-from area.db.session import Connection, Database
+from area.db.session import UNFIT, Connection, Database
 from area.engine import hooks, statements
 from area.engine.admission import Admission
 from area.engine.batcher import Batcher
@@ -33,6 +32,8 @@ ANSWER_SECONDS = 8.0
 HOOK_CACHE_SECONDS = 1.0
 """How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
 HOOK_CACHE_SIZE = 20_000
+LONGEST_KEY = 500
+"""Characters of a dedupe key; of a longer one, or one that Postgres does not take, the hash is kept."""
 DELIVERY_ID_HEADERS = ("idempotency-key", "x-delivery-id", "x-github-delivery", "webhook-id", "x-request-id")
 
 
@@ -50,11 +51,20 @@ class Incoming:
 
     hook_id: UUID
     dedupe_key: str
-    payload: Any
+    payload: InitVar[Any]
     occurred_at: datetime | None = None
     id: UUID = field(default_factory=new_id)
     began: int = field(default_factory=now_ns)
     """When it came in, in nanoseconds since 1970."""
+    text: str = field(init=False)
+    """The payload as it is stored."""
+
+    def __post_init__(self, payload: Any) -> None:
+        """Raises: TooDeep. Made here, one by one, so that a payload that cannot be kept is nobody else's trouble."""
+        key = self.dedupe_key
+        if len(key) > LONGEST_KEY or printable(key) != key:
+            object.__setattr__(self, "dedupe_key", hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+        object.__setattr__(self, "text", keep(payload)[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ async def accept(connection: Connection, incoming: list[Incoming]) -> list[Accep
         [item.id for item in incoming],
         [item.hook_id for item in incoming],
         [item.dedupe_key for item in incoming],
-        [dump(item.payload) for item in incoming],
+        [item.text for item in incoming],
         [item.occurred_at for item in incoming],
     )
     runs: dict[UUID, list[tuple[UUID, UUID]]] = {}
@@ -130,7 +140,7 @@ class Intake:
         self._registry = registry
         self._doorbell = doorbell
         self._sealer = sealer
-        self._batcher: Batcher[Incoming, Accepted] = Batcher(self._flush, size=256, lanes=2)
+        self._batcher: Batcher[Incoming, Accepted] = Batcher(self._flush, size=256, lanes=2, alone=UNFIT)
         self._hooks: dict[str, tuple[float, HookView | None]] = {}
 
     async def submit(self, incoming: Incoming) -> Accepted:
@@ -196,8 +206,7 @@ class Intake:
         reply = action.reply(delivery) if action.reply else None
         if event is None:
             return replace(NOTHING, answer=reply)
-        given = event.model_dump(mode="json") if hasattr(event, "model_dump") else event
-        incoming = Incoming(hook.id, dedupe_key(action, given, delivery), given)
+        incoming = incoming_of(hook.id, action, event, delivery)
         accepted = await self.submit(incoming)
         metrics.EVENTS.labels(hook.action, "duplicate" if accepted.duplicate else "accepted").inc()
         if accepted.duplicate:
@@ -238,6 +247,15 @@ class Intake:
                 self._doorbell.announce(user, run)
 
 
+def incoming_of(hook_id: UUID, action: sdk.Action, event: Any, delivery: sdk.WebhookDelivery) -> Incoming:
+    """What a delivery brings to a hook. Raises: BadDelivery when it cannot be kept."""
+    try:
+        given = event.model_dump(mode="json") if hasattr(event, "model_dump") else event
+        return Incoming(hook_id, dedupe_key(action, given, delivery), given)
+    except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
+        raise BadDelivery(f"The delivery cannot be stored: {error}") from None
+
+
 def dedupe_key(action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookDelivery) -> str:
     """What makes two deliveries the same event: what the action says, else the output's identity, else a delivery id."""
     if callable(action.dedupe):
@@ -256,7 +274,7 @@ def dedupe_key(action: sdk.Action, given: dict[str, Any], delivery: sdk.WebhookD
 
 def payload_hash(payload: Any) -> str:
     """A short name for a payload, for sources that name nothing."""
-    return hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:32]
+    return hashlib.sha256(dump(payload, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def unlike(what: str, error: ValidationError) -> BadDelivery:

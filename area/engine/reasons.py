@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from area.core.errors import Path
 from area.core.http import EgressRefused, ResponseTooLarge
+from area.core.jsons import printable
 from area.nodes import sdk
 
 LONGEST = 4000
@@ -16,7 +17,8 @@ LONGEST = 4000
 
 def reason(code: str, message: str, path: Path = (), suggestion: str | None = None) -> dict[str, Any]:
     """A reason. ``path`` is into the AREA as it is written: ("reactions", 1, "config", "to")."""
-    told: dict[str, Any] = {"code": code, "message": message.replace("\x00", "\ufffd")[:LONGEST]}
+    # A node may have raised anything as its message.
+    told: dict[str, Any] = {"code": str(code), "message": printable(str(message))[:LONGEST]}
     if path:
         told["path"] = list(path)
     if suggestion:

@@ -14,7 +14,7 @@ import asyncpg
 
 from area.core import log, metrics
 from area.core.jsons import dump_or_none
-from area.db.session import AWAY
+from area.db.session import AWAY, UNFIT
 from area.engine import statements
 from area.engine.batcher import Batcher
 from area.engine.feed import TERMINAL
@@ -80,7 +80,7 @@ class Runs:
         self._pool = pool
         self.lease = timedelta(seconds=lease_seconds)
         self._trouble_at = -math.inf
-        self._batcher: Batcher[Checkpoint, bool | None] = Batcher(self._flush, size=200, lanes=2)
+        self._batcher: Batcher[Checkpoint, bool | None] = Batcher(self._flush, size=200, lanes=2, alone=UNFIT)
 
     async def claim(self, ids: list[UUID]) -> list[asyncpg.Record]:
         """Take those of ``ids`` that nobody else has."""

@@ -53,12 +53,14 @@ _CLAIM = """
 WITH RECURSIVE {chosen}
 , claimed AS (
   UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + {lease}::interval,
-    started_at = coalesce(started_at, now()), due_at = NULL, woken = false
+    started_at = coalesce(started_at, now()), due_at = NULL, woken = false,
+    takeovers = takeovers + (chosen.was = 'running')::int::smallint
   FROM chosen WHERE runs.id = chosen.id
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
-    runs.replay_from, runs.replay_of, runs.is_test, runs.cause, runs.max_concurrent_runs, chosen.was, chosen.share
+    runs.replay_from, runs.replay_of, runs.is_test, runs.cause, runs.takeovers, runs.max_concurrent_runs, chosen.was, chosen.share
 )
-SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment, events.enriched_at IS NULL AS is_raw
+SELECT claimed.*, events.payload, coalesce(events.received_at, now()) AS received_at, now() AS moment, events.enriched_at IS NULL AS is_raw,
+  NOT EXISTS (SELECT 1 FROM areas WHERE areas.id = claimed.area_id AND areas.deleted_at IS NULL) AS is_orphan
 FROM claimed LEFT JOIN events ON events.id = claimed.event_id
 ORDER BY claimed.user_id
 """
@@ -151,7 +153,8 @@ WITH given AS (
       WHEN given.status = 'waiting' AND runs.woken THEN 'queued' ELSE given.status END,
     last_seq = given.last_seq, due_at = CASE WHEN NOT (runs.cancel_requested OR runs.woken) THEN given.due_at END,
     error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $8::interval END,
-    finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END
+    finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END,
+    takeovers = CASE WHEN given.status IN ('waiting', 'held') THEN 0 ELSE takeovers END
   FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running' AND runs.last_seq <= given.last_seq
   RETURNING runs.id, runs.user_id, runs.area_id, runs.event_id, runs.cause, runs.is_test, runs.status, runs.cancel_requested, given.filtered
 ), steps AS (

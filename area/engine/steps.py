@@ -18,6 +18,7 @@ from area.core.errors import Path
 from area.core.flight import Aborted, Flight
 from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
+from area.core.jsons import TooDeep
 from area.core.tracing import now_ns, span_id, tracing
 from area.engine.calls import Calls
 from area.engine.connections import held
@@ -86,12 +87,17 @@ class Steps:
     async def _attempt(
         self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, *, crashed: bool
     ) -> None:
+        try:
+            shown = cut_json(step.shown(inputs), OUTPUT_LIMIT)
+        except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
+            self._fail(run, step, state, reason("INVALID_INPUT", f"The input cannot be kept: {error}"))
+            return
         resumed = state.status == "waiting" and state.error is None
         if not resumed and not crashed:
             state.attempt += 1
         tried_since = state.started_at
         state.status, state.due_at, state.started_at = "running", None, state.started_at or run.now()
-        state.input = cut_json(step.shown(inputs), OUTPUT_LIMIT)
+        state.input = shown
         state.effect = "none" if step.reaction.pure else "intended"
         run.changed(state)
         data = {"input": state.input, "attempt": state.attempt}
@@ -172,7 +178,10 @@ class Steps:
             run.flights.discard(flight)
         if not isinstance(given, step.reaction.outputs):
             given = step.reaction.outputs.model_validate(given)
-        output = given.model_dump(mode="json")
+        try:
+            output = given.model_dump(mode="json")
+        except ValueError as error:
+            raise TooDeep(str(error)) from None
         return cut_json(output, OUTPUT_LIMIT)
 
     def _using(
@@ -252,6 +261,9 @@ class Steps:
                 self._fail(run, step, state, reason("RESPONSE_TOO_LARGE", str(error)))
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
                 self._fail(run, step, state, reason("INVALID_INPUT", f"The address cannot be called: {error}"))
+            case TooDeep():
+                message = f"{step.reaction.key} answered something that cannot be kept: {error}"
+                self._fail(run, step, state, reason("BAD_OUTPUT", message))
             case ValidationError():
                 message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
                 self._fail(run, step, state, reason("BAD_OUTPUT", message))

@@ -172,6 +172,14 @@ async def test_a_waiting_run_goes_on_when_its_owner_says_so(world: World) -> Non
         await control.resume_run(world.platform, new_id(), run)
 
 
+async def test_a_run_that_waits_for_a_person_is_not_hurried(world: World) -> None:
+    ask = ReactionDraft("flow.approval", {"message": "Go on?", "on_timeout": "approve"}, key="ask")
+    run = await world.happen(await world.area(ask, log("after")), {})
+    with pytest.raises(Conflict, match="decide it, or cancel it"):
+        await control.resume_run(world.platform, world.user, run)
+    assert await world.status(run) == "waiting"
+
+
 async def test_a_held_run_goes_on_when_what_it_was_held_for_is_gone(world: World) -> None:
     run = await world.happen(await world.area(ReactionDraft("flow.delay", {"seconds": 60}, key="wait")), {})
     account = new_id()
