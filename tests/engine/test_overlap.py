@@ -97,6 +97,7 @@ async def test_beyond_the_limit_events_are_dropped_and_told(world: World) -> Non
 async def test_a_run_by_hand_is_not_dropped(world: World) -> None:
     area = await world.area(log("a"), max_concurrent_runs=1, overlap="drop")
     await world.fire(area, {})
+    await world.platform.admission.settle()
     by_hand = await control.run_area(world.platform, world.user, area.id, {})
     await world.platform.admission.settle()
     assert await world.platform.runs.claim([by_hand]) == [], "it waits behind the limit"
