@@ -12,8 +12,9 @@ from strawberry import enum_value, field
 
 from area.core.ids import to_global, uuid_of
 from area.db import models as m
+from area.engine import transfer
 from area.graphql.context import Info
-from area.graphql.enums import DeliveryOutcome, ExecutionMode, OverlapPolicy, RunStatus, stored
+from area.graphql.enums import DeliveryOutcome, DocumentFormat, ExecutionMode, OverlapPolicy, RunStatus, stored
 from area.graphql.fields import paged, resolved
 from area.graphql.loaders import RunConditions
 from area.graphql.nodes import Node, finds
@@ -131,6 +132,18 @@ class Area(Node):
         """Its versions, newest first."""
         page = await info.context.loaders.version_page(self.row.id, asked)
         return connection(page, AreaVersion.of, lambda row: row.id)
+
+    @resolved(
+        description="Its newest version as one document, for keeping and for `importArea`; accounts and secrets are only named."
+    )
+    async def export(
+        self,
+        info: Info,
+        format: Annotated[DocumentFormat, strawberry.argument(description="How to write it.")] = DocumentFormat.YAML,
+    ) -> str:
+        """It as one document."""
+        is_json = format is DocumentFormat.JSON
+        return await transfer.export(info.context.platform, info.context.user_id, self.row.id, as_json=is_json)
 
     async def _newest(self, info: Info) -> m.AreaVersion:
         return cast(m.AreaVersion, await info.context.loaders.newest_versions.load(self.row.id))

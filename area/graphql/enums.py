@@ -182,6 +182,14 @@ class ExecutionMode(Enum):
     PARALLEL = enum_value("parallel", description="At once, except where `after` says otherwise.")
 
 
+@strawberry.enum(description="How a document is written.")
+class DocumentFormat(Enum):
+    """How a document is written."""
+
+    YAML = enum_value("yaml", description="For people.")
+    JSON = enum_value("json", description="For programs.")
+
+
 @strawberry.enum(description="What a run does when a reaction fails for good.")
 class OnFailure(Enum):
     """What a run does when a reaction fails for good."""

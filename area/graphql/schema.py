@@ -17,11 +17,14 @@ from area.graphql.forms import FIELD_TYPES
 from area.graphql.query import Query
 from area.graphql.run_mutations import RunMutations
 from area.graphql.subscriptions import Subscription
+from area.graphql.transfer import TransferMutations
 from area.graphql.trying import TryingMutations
 
 
 @strawberry.type(description="The entry points for changing something.")
-class Mutation(AuthMutations, ApiTokenMutations, AccountMutations, AreaMutations, RunMutations, TryingMutations):
+class Mutation(
+    AuthMutations, ApiTokenMutations, AccountMutations, AreaMutations, RunMutations, TransferMutations, TryingMutations
+):
     """The entry points for changing something."""
 
 
