@@ -11,7 +11,7 @@ import pytest
 from area.app.server import make_app
 from area.core.settings import Settings
 from area.db.models import Area
-from area.engine import hooks, polling
+from area.engine import polling
 from area.engine.areas import ReactionDraft, delete_area
 from area.engine.connections.connected import Secrets
 from area.engine.connections.store import NewAccount
@@ -201,6 +201,9 @@ async def test_what_is_forged_late_or_no_message_starts_nothing(stage: Stage) ->
 
 
 async def test_nothing_is_lost_before_the_subscription_is_known_here(stage: Stage) -> None:
+    await stage.area(says("other", stage.account), action="twitch.channel_updated")
+    (other,) = stage.twitch.of("channel.update")
+    secret = stage.twitch.secrets[other["id"]]  # the endpoint has one for all
     area = await stage.world.area(
         says("{{ trigger.broadcaster_name }}", stage.account),
         action="twitch.stream_offline",
@@ -208,7 +211,6 @@ async def test_nothing_is_lost_before_the_subscription_is_known_here(stage: Stag
         account_id=stage.account,
     )
     assert (await stage.hook(area))["status"] == "pending"
-    secret = hooks.endpoint_secret(stage.platform.settings, "twitch")
     condition = {"broadcaster_user_id": stage.grace.id}
     found = {"id": "s1", "type": "stream.offline", "version": "1", "status": "enabled", "condition": condition}
     url, sent = f"{stage.address}/webhooks/twitch", {"subscription": found, "event": who(stage.grace)}
