@@ -309,12 +309,26 @@ class Delivery(_Row):
     run_id: Mapped[UUID | None]
     outcome: Mapped[str]
     reason: Mapped[str] = mapped_column(server_default="")
+    count: Mapped[int] = mapped_column(server_default="1")
+    hour: Mapped[datetime | None]
     __table_args__ = (
         CheckConstraint(
             "outcome IN ('ran', 'filtered', 'duplicate', 'throttled', 'paused', 'held', 'rejected')",
             name="outcome_known",
         ),
         Index("ix_deliveries_user_id_id", "user_id", "id"),
+        Index("ix_deliveries_area_id_id", "area_id", "id"),
+        Index("ix_deliveries_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
+        Index("ix_deliveries_event_id", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+        # Deliveries that made no event are counted by the hour.
+        Index(
+            "uq_deliveries_area_id_outcome_hour",
+            "area_id",
+            "outcome",
+            "hour",
+            unique=True,
+            postgresql_where=text("hour IS NOT NULL"),
+        ),
     )
 
 
@@ -354,12 +368,13 @@ class Run(Base):
         Index("ix_runs_area_id_id", "area_id", "id"),
         # An AREA runs once for an event; replays and tests are runs of their own.
         Index(
-            "uq_runs_area_id_event_id",
-            "area_id",
+            "uq_runs_event_id_area_id",
             "event_id",
+            "area_id",
             unique=True,
             postgresql_where=text("replay_of IS NULL AND NOT is_test"),
         ),
+        Index("ix_runs_event_id_again", "event_id", postgresql_where=text("replay_of IS NOT NULL OR is_test")),
         # Runs that wait for an account to be connected again: ``error`` says for which.
         Index("ix_runs_held_account", text("(error ->> 'accountId')"), postgresql_where=text("status = 'held'")),
         # A replay in bulk repeats a run once, however often it is asked for.

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from area.core import metrics
 from area.core.clock import now
 from area.engine import hooks
-from area.engine.intake import BadDelivery, Incoming, UnknownHook, incoming_of, unlike
+from area.engine.intake import AGAIN, BadDelivery, Incoming, UnknownHook, incoming_of, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -107,6 +107,8 @@ class Endpoints:
         for action, accepting in waiting:
             accepted = await accepting
             metrics.EVENTS.labels(action, "duplicate" if accepted.duplicate else "accepted").inc()
+            if accepted.duplicate:
+                self._platform.intake.ledger.note(accepted.incoming.hook_id, "duplicate", AGAIN)
             runs += len(accepted.runs)
         return len(waiting), runs
 

@@ -22,6 +22,7 @@ from area.engine import hooks, statements
 from area.engine.admission import Admission
 from area.engine.batcher import Batcher
 from area.engine.doorbell import Doorbell
+from area.engine.ledger import Ledger
 from area.nodes import sdk
 from area.nodes.registry import Registry
 
@@ -32,6 +33,7 @@ ANSWER_SECONDS = 8.0
 HOOK_CACHE_SECONDS = 1.0
 """How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
 HOOK_CACHE_SIZE = 20_000
+AGAIN = "it came again, with the id of an event that had been taken"
 LONGEST_KEY = 500
 """Characters of a dedupe key; of a longer one, or one that Postgres does not take, the hash is kept."""
 DELIVERY_ID_HEADERS = ("idempotency-key", "x-delivery-id", "x-github-delivery", "webhook-id", "x-request-id")
@@ -142,6 +144,7 @@ class Intake:
         self._sealer = sealer
         self._batcher: Batcher[Incoming, Accepted] = Batcher(self._flush, size=256, lanes=2, alone=UNFIT)
         self._hooks: dict[str, tuple[float, HookView | None]] = {}
+        self.ledger = Ledger(db.pool)
 
     async def submit(self, incoming: Incoming) -> Accepted:
         """Durable when this returns. Raises: asyncpg.PostgresError or OSError when Postgres is out of reach."""
@@ -183,6 +186,19 @@ class Intake:
         hook = await self.hook_by_token(token)
         if hook is None:
             raise UnknownHook
+        try:
+            return await self._deliver(hook, delivery, parse)
+        except (BadDelivery, sdk.BadSignature) as error:
+            self.ledger.note(hook.id, "rejected", str(error))
+            raise
+
+    async def refused(self, token: str, reason: str) -> None:
+        """Tell the ledger of a delivery that was not even read."""
+        hook = await self.hook_by_token(token)
+        if hook is not None:
+            self.ledger.note(hook.id, "rejected", reason)
+
+    async def _deliver(self, hook: HookView, delivery: sdk.WebhookDelivery, parse: Parse | None) -> DeliverResult:
         action = self._registry.action(hook.action)
         where = action.inputs.model_construct(**hook.config) if hook.config else action.inputs()
         secret = hook.secret or hook.config.get("secret")
@@ -210,6 +226,7 @@ class Intake:
         accepted = await self.submit(incoming)
         metrics.EVENTS.labels(hook.action, "duplicate" if accepted.duplicate else "accepted").inc()
         if accepted.duplicate:
+            self.ledger.note(hook.id, "duplicate", AGAIN)
             first = await self._db.pool.fetchval(statements.EVENT_BY_KEY, hook.id, incoming.dedupe_key)
             return DeliverResult(first, 0, duplicate=True, answer=reply)
         return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False, answer=reply)

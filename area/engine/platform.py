@@ -90,6 +90,7 @@ class Platform:
     async def close(self) -> None:
         """Let go of everything, in the opposite order."""
         await self.admission.settle()
+        await self.intake.ledger.settle()
         await self.doorbell.settle()
         await self.accounts.vault.settle()
         await self.wakeups.stop()

@@ -101,11 +101,11 @@ class DeliveryOutcome(Enum):
 
     RAN = enum_value("ran", description="It started a run.")
     FILTERED = enum_value("filtered", description="A condition left it out.")
-    DUPLICATE = enum_value("duplicate", description="It had fired already.")
-    THROTTLED = enum_value("throttled", description="Too many came at once.")
-    PAUSED = enum_value("paused", description="The AREA was paused.")
-    HELD = enum_value("held", description="The run waits for a person.")
-    REJECTED = enum_value("rejected", description="It was not valid.")
+    DUPLICATE = enum_value("duplicate", description="It came again: it had fired already.")
+    THROTTLED = enum_value("throttled", description="As many runs were live as the AREA allows, and it drops the rest.")
+    PAUSED = enum_value("paused", description="The AREA was switched off, or switched itself off just then.")
+    HELD = enum_value("held", description="Its run waits for a person.")
+    REJECTED = enum_value("rejected", description="It was refused: not signed, or not to be read.")
 
 
 @strawberry.enum(description="Whether a connected account can be used.")

@@ -213,14 +213,27 @@ class Loaders:
 
     async def delivery_page(
         self, asked: Window[UUID], area_id: UUID | None = None, outcomes: Sequence[str] = ()
-    ) -> Page[m.Delivery]:
-        """What became of the events meant for the caller's AREAs, newest first."""
-        statement = select(m.Delivery).where(m.Delivery.user_id == self._user_id)
+    ) -> Page[m.Delivery | m.Run]:
+        """What became of the events meant for the caller's AREAs, newest first: a line of the ledger, or a run that says it all."""
+        told = select(m.Delivery).where(m.Delivery.user_id == self._user_id)
+        # A run of an event is its own line, unless the ledger says more of it.
+        said = select(m.Delivery.id).where(m.Delivery.run_id == m.Run.id).exists()
+        ran = select(m.Run).where(m.Run.user_id == self._user_id, m.Run.cause == "event", ~said)
         if area_id is not None:
-            statement = statement.where(m.Delivery.area_id == area_id)
+            told, ran = told.where(m.Delivery.area_id == area_id), ran.where(m.Run.area_id == area_id)
         if outcomes:
-            statement = statement.where(m.Delivery.outcome.in_(outcomes))
-        return await self._page(statement, m.Delivery.id, asked)
+            told = told.where(m.Delivery.outcome.in_(outcomes))
+            held = m.Run.status == m.RunStatus.HELD
+            ran = (
+                ran.where(held if "ran" not in outcomes else ~held)
+                if len({"ran", "held"} & set(outcomes)) == 1
+                else ran
+            )
+        rows: list[m.Delivery | m.Run] = [*await self._rows(told, m.Delivery.id, asked)]
+        if not outcomes or {"ran", "held"} & set(outcomes):
+            rows += await self._rows(ran, m.Run.id, asked)
+        rows.sort(key=lambda row: row.id, reverse=not asked.is_backward)
+        return cut(rows[: asked.limit + 1], asked)
 
     async def areas_using(self, asked: Window[UUID], account_id: UUID) -> Page[m.Area]:
         """The caller's AREAs whose published version uses an account, newest first."""
@@ -283,6 +296,17 @@ class Loaders:
         *,
         is_newest_first: bool = True,
     ) -> Page[RowT]:
+        return cut(await self._rows(statement, key, asked, is_newest_first=is_newest_first), asked)
+
+    async def _rows(
+        self,
+        statement: Select[RowT],
+        key: InstrumentedAttribute[Any] | tuple[InstrumentedAttribute[Any], ...],
+        asked: Window[KeyT],
+        *,
+        is_newest_first: bool = True,
+    ) -> Sequence[RowT]:
+        """The rows of a window in the order in which it is read, with one more than its limit if there is one."""
         columns = key if isinstance(key, tuple) else (key,)
         place = tuple_(*columns)
 
@@ -298,7 +322,7 @@ class Loaders:
             statement = statement.where(place > before if is_newest_first else place < before)
         is_falling = is_newest_first != asked.is_backward
         order = [column.desc() if is_falling else column.asc() for column in columns]
-        return cut(await self._all(statement.order_by(*order).limit(asked.limit + 1)), asked)
+        return await self._all(statement.order_by(*order).limit(asked.limit + 1))
 
     async def _all(self, statement: Select[RowT]) -> Sequence[RowT]:
         async with self._db.sessions() as session:

@@ -292,17 +292,20 @@ class Run(Node):
 class Delivery(Node):
     """What became of an event for an AREA."""
 
-    row: strawberry.Private[m.Delivery]
+    row: strawberry.Private[m.Delivery | m.Run]
     outcome: DeliveryOutcome = field(description="What became of the event.")
     reason: str = field(description="Why; may be empty.")
-    created_at: datetime = field(description="When it was decided.")
+    count: int = field(
+        description="How many deliveries it stands for: those that were refused, or came again, are counted by the hour."
+    )
+    created_at: datetime = field(description="When it was decided; of several, the first.")
 
     @resolved(description="The AREA; null when it was deleted.")
     async def area(self, info: Info) -> LazyArea | None:
         """The AREA."""
         return cast("Area | None", await find(info, "Area", self.row.area_id))
 
-    @resolved(description="The event; null when it is no longer kept.")
+    @resolved(description="The event; null when there was none, or it is no longer kept.")
     async def event(self, info: Info) -> Event | None:
         """The event."""
         return await event_of(info, self.row.event_id)
@@ -310,16 +313,23 @@ class Delivery(Node):
     @resolved(description="The run that it started.")
     async def run(self, info: Info) -> Run | None:
         """The run that it started."""
-        return cast(Run | None, await find(info, "Run", self.row.run_id))
+        row = self.row
+        return Run.of(row) if isinstance(row, m.Run) else cast(Run | None, await find(info, "Run", row.run_id))
 
     @classmethod
-    def of(cls, row: m.Delivery) -> Delivery:
-        """The delivery in this row."""
+    def of(cls, row: m.Delivery | m.Run) -> Delivery:
+        """The delivery in a line of the ledger, or in a run that says it all."""
+        outcome, reason, count = "ran", "", 1
+        if isinstance(row, m.Delivery):
+            outcome, reason, count = row.outcome, row.reason, row.count
+        elif row.status == m.RunStatus.HELD:
+            outcome, reason = "held", str((row.error or {}).get("message", "it is not known whether a step happened"))
         return cls(
             id=strawberry.ID(to_global("Delivery", row.id)),
             row=row,
-            outcome=DeliveryOutcome[row.outcome.upper()],
-            reason=row.reason,
+            outcome=DeliveryOutcome[outcome.upper()],
+            reason=reason,
+            count=count,
             created_at=row.created_at,
         )
 
@@ -332,7 +342,10 @@ async def _run(info: Info, key: str) -> Run | None:
 
 @finds("Delivery")
 async def _delivery(info: Info, key: str) -> Delivery | None:
-    row = await info.context.loaders.deliveries.load(UUID(key))
+    row: m.Delivery | m.Run | None = await info.context.loaders.deliveries.load(UUID(key))
+    if row is None:
+        run = await info.context.loaders.runs.load(UUID(key))
+        row = run if run is not None and run.cause == "event" else None
     return Delivery.of(row) if row else None
 
 

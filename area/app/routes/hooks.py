@@ -1,5 +1,6 @@
 """The private URLs of hooks. Plain ASGI, in front of routing and middleware: it is the busiest path of all."""
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 import asyncpg
@@ -51,7 +52,11 @@ class Hooks:
         if scope["method"] != "POST":
             return await self._probe(scope, token)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        raw = await bodies.read(receive, headers, self._limit)
+        try:
+            raw = await bodies.read(receive, headers, self._limit)
+        except Problem as problem:
+            await self._intake.refused(token, str(problem))
+            raise
         content_type = headers.get("content-type", "")
         query = scope["query_string"]
         delivery = sdk.WebhookDelivery(
@@ -61,7 +66,7 @@ class Hooks:
             raw=raw,
             content_type=content_type,
         )
-        result = await self._intake.deliver(token, delivery, lambda: bodies.parse(scope, raw, content_type))
+        result = await self._intake.deliver(token, delivery, lambda: parsed(scope, raw, content_type))
         if result.answer is not None:
             return result.answer
         event = None if result.event_id is None else str(result.event_id)
@@ -75,6 +80,14 @@ class Hooks:
         if answer is None:
             raise Problem(405, "Send deliveries to a hook with POST.", {"Allow": "POST"})
         return answer
+
+
+async def parsed(scope: Scope, raw: bytes, content_type: str) -> Any:
+    """The body of a delivery as a value. Raises: BadDelivery."""
+    try:
+        return await bodies.parse(scope, raw, content_type)
+    except Problem as problem:
+        raise BadDelivery(str(problem)) from None
 
 
 def answered(answer: sdk.Answer) -> Response:

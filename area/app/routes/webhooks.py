@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from area.app import bodies
 from area.app.problems import RETRY_AFTER, Problem
-from area.app.routes.hooks import answered, explain
+from area.app.routes.hooks import answered, explain, parsed
 from area.engine.endpoints import Endpoints, NotYet
 from area.engine.intake import UnknownHook
 from area.engine.platform import Platform
@@ -25,7 +25,7 @@ def routes(platform: Platform) -> list[Route]:
         method = "GET" if request.method == "HEAD" else request.method
         delivery = sdk.WebhookDelivery(method, headers, dict(request.query_params), raw, None, content_type)
         try:
-            taken = await endpoints.deliver(service, delivery, lambda: bodies.parse(request.scope, raw, content_type))
+            taken = await endpoints.deliver(service, delivery, lambda: parsed(request.scope, raw, content_type))
         except (Problem, ClientDisconnect):
             raise
         except UnknownHook:
