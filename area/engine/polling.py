@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from area.core.clock import Carried
 from area.db.session import AWAY, Connection
 from area.engine import reasons, statements, subscriptions
 from area.engine.intake import Incoming, accept, payload_hash
+from area.engine.moments import missed
 from area.engine.outcomes import happened
 from area.engine.platform import Platform
 from area.nodes import sdk
@@ -25,7 +27,9 @@ logger = log.get(__name__)
 CLOCKED = ("schedule", "manual")
 POLLED = ("poll", "webhook")
 """Looked at apart: a source that does not answer must not delay the clock."""
-AT_ONCE = 50
+AT_ONCE = 100
+GATHER_SECONDS = 0.005
+"""Pause before places that have become free are taken, so that one claim takes several."""
 SEEN_KEPT = 2_000
 """Identities remembered per hook: an item that a source shows again is not new."""
 POLL_TIMEOUT = 45.0
@@ -34,10 +38,62 @@ BROKEN_AFTER = 5
 MAX_WAIT = 86_400.0
 """Longest wait, in seconds, that a provider may ask for: a wrong header must not park a source for years."""
 OUTCOME_EVERY = timedelta(seconds=1)
+PUNCTUAL = timedelta(seconds=60)
+"""A schedule's moment that is later than this has been missed."""
+MISFIRES = 100
+"""Most missed moments that fire one by one; of more, the newest."""
+
+
+class Watch:
+    """The looks under way in one scheduler. None waits for another: each that ends makes room for the next hook that is due."""
+
+    def __init__(self, platform: Platform, kinds: Sequence[str], at_once: int = AT_ONCE) -> None:
+        self._platform = platform
+        self._kinds = list(kinds)
+        self._at_once = at_once
+        self._looks: set[asyncio.Task[None]] = set()
+
+    @property
+    def _room(self) -> int:
+        return self._at_once - len(self._looks)
+
+    async def keep_up(self) -> None:
+        """Begin looks until none is due that is not under way; while all places are taken, wait for one."""
+        more = True
+        while more:
+            if self._room <= 0:
+                await asyncio.wait(self._looks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(GATHER_SECONDS)
+            room = self._room
+            more = await self.fill() >= room
+
+    async def fill(self) -> int:
+        """Claim hooks that are due, as far as there is room, and begin to look at them; how many."""
+        if self._room <= 0:
+            return 0
+        rows = await self._platform.db.pool.fetch(statements.DUE_HOOKS, self._room, self._kinds)
+        for row in rows:
+            look = asyncio.create_task(_guarded(self._platform, row))
+            self._looks.add(look)
+            look.add_done_callback(self._ended)
+        return len(rows)
+
+    def _ended(self, look: "asyncio.Task[None]") -> None:
+        self._looks.discard(look)
+        if not look.cancelled() and (error := look.exception()):
+            # Whatever one hook brings about, the others are still looked at; this one's lease runs out.
+            logger.error("poll.broke", exc_info=error)
+
+    async def stop(self) -> None:
+        """Give up what is under way; each hook is let go, so that another scheduler takes it at once."""
+        looks = list(self._looks)
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
 
 
 async def tick(platform: Platform, kinds: Sequence[str] = CLOCKED + POLLED) -> int:
-    """Look at the hooks of these kinds that are due; the answer is how many there were."""
+    """Look once at the hooks of these kinds that are due, and wait until all are looked at; how many there were."""
     rows = await platform.db.pool.fetch(statements.DUE_HOOKS, AT_ONCE, list(kinds))
     await asyncio.gather(*(_guarded(platform, row) for row in rows))
     return len(rows)
@@ -51,13 +107,23 @@ async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
     except _OwnTrouble as trouble:
         # Not the source's failure: its next look is not put off, and a schedule keeps its moment.
         logger.warning("poll.postgres_away", hook=str(hook["id"]), error=repr(trouble.__cause__))
-        with suppress(*AWAY):
-            await platform.db.pool.execute(statements.LET_GO, hook["id"], hook["lease_until"])
+        await _let_go(platform, hook)
+    except asyncio.CancelledError:
+        await _let_go(platform, hook)
+        raise
+    except _HookLost:
+        logger.info("poll.hook_lost", hook=str(hook["id"]), action=hook["action"])
     except Exception as error:
         metrics.POLLS.labels(hook["action"], "failed").inc()
         if not isinstance(error, sdk.NodeError | httpx.TransportError | OSError | TimeoutError):
             logger.warning("poll.failed", hook=str(hook["id"]), action=hook["action"], exc_info=error)
-        await _back_off(platform, hook, error, clock)
+        with suppress(*AWAY):
+            await _back_off(platform, hook, error, clock)
+
+
+async def _let_go(platform: Platform, hook: asyncpg.Record) -> None:
+    with suppress(*AWAY):
+        await platform.db.pool.execute(statements.LET_GO, hook["id"], hook["lease_until"])
 
 
 class _OwnTrouble(Exception):
@@ -87,20 +153,21 @@ async def _look(platform: Platform, hook: asyncpg.Record, clock: Carried) -> Non
 
 
 async def _fire(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
-    """A schedule's moment. Moments missed while nobody watched fire once, as the latest of them."""
+    """A schedule's moment; for moments that were missed, what its misfire policy says."""
     moment: datetime = hook["moment"]
-    due: datetime = hook["next_due_at"]
-    following = action.fn(where, due)
-    for _ in range(10_000):
-        if following is None or following > moment:
-            break
-        due, following = following, action.fn(where, following)
-    else:
-        following = action.fn(where, moment)
-    payload = action.outputs.model_validate({**action.sample(), "scheduled_at": due}).model_dump(mode="json")
-    incoming = [Incoming(hook["id"], f"at:{due.isoformat()}", payload, due)]
-    status = "active" if following else "ended"
-    await _store(platform, hook, incoming, hook["cursor"], following, status=status)
+    policy = getattr(where, "misfire", sdk.Misfire.ONCE)
+    following = partial(action.fn, where)
+    passed = missed(following, hook["next_due_at"], moment, MISFIRES if policy is sdk.Misfire.ALL else 1)
+    upcoming = following(passed[-1])
+    if policy is sdk.Misfire.SKIP:
+        passed = [due for due in passed if moment - due <= PUNCTUAL]
+    incoming = [Incoming(hook["id"], f"at:{due.isoformat()}", _ticked(action, due), due) for due in passed]
+    status = "active" if upcoming else "ended"
+    await _store(platform, hook, incoming, hook["cursor"], upcoming, status=status)
+
+
+def _ticked(action: sdk.Action, due: datetime) -> dict[str, Any]:
+    return action.outputs.model_validate({**action.sample(), "scheduled_at": due}).model_dump(mode="json")
 
 
 async def _poll(
@@ -134,7 +201,8 @@ async def _poll(
     every = action.every or timedelta(minutes=5)
     due = clock.now() + every * random.uniform(0.95, 1.05)  # noqa: S311
     # The first look is a baseline: what was there before is not news.
-    kept = {"node": cursor, "seen": list(seen)[-SEEN_KEPT:]}
+    # Of a source that shows more than that, all it shows: what is forgotten would be news again.
+    kept = {"node": cursor, "seen": list(seen)[-max(SEEN_KEPT, len(items)) :]}
     await _store(platform, hook, [] if first else incoming, kept, due)
     metrics.POLLS.labels(action.key, "found" if incoming and not first else "nothing").inc()
 

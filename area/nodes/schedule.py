@@ -1,16 +1,25 @@
 """Schedule: start a run at a time. Cron as Debian's cron understands it, in any time zone."""
 
 import difflib
-from datetime import UTC, datetime
-from typing import Annotated
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from area.nodes import sdk
 
 service = sdk.Service(key="schedule", name="Schedule", description="Starts a run at fixed times.")
+
+
+MISSED = Field(
+    sdk.Misfire.ONCE,
+    title="Missed moments",
+    description="Moments that passed while no scheduler ran: fire once for the latest, for all (the newest 100), or skip them.",
+    examples=["once"],
+)
 
 
 class Cron(sdk.Inputs):
@@ -30,6 +39,7 @@ class Cron(sdk.Inputs):
         examples=["Europe/Paris"],
         json_schema_extra={"widget": "timezone"},
     )
+    misfire: Annotated[sdk.Misfire, sdk.NoTemplate] = MISSED
 
 
 class Every(sdk.Inputs):
@@ -38,6 +48,20 @@ class Every(sdk.Inputs):
     seconds: Annotated[int, sdk.NoTemplate] = Field(
         title="Seconds", description="Time between two runs, in seconds.", ge=10, le=30 * 86400, examples=[3600]
     )
+    jitter_seconds: Annotated[int, sdk.NoTemplate] = Field(
+        0,
+        title="Jitter",
+        description="Each moment is put off by up to so many seconds, less than the interval, so that not all comes at once.",
+        ge=0,
+        examples=[60],
+    )
+    misfire: Annotated[sdk.Misfire, sdk.NoTemplate] = MISSED
+
+    @model_validator(mode="after")
+    def _jitter_is_less(self) -> Self:
+        if self.jitter_seconds >= self.seconds:
+            raise ValueError(f"the jitter must be less than the interval of {self.seconds} seconds")
+        return self
 
 
 class Once(sdk.Inputs):
@@ -46,6 +70,7 @@ class Once(sdk.Inputs):
     at: Annotated[AwareDatetime, sdk.NoTemplate] = Field(
         title="At", description="When, with its UTC offset.", examples=["2026-12-31T23:59:00+01:00"]
     )
+    misfire: Annotated[sdk.Misfire, sdk.NoTemplate] = MISSED
 
 
 @service.schedule("On a cron schedule")
@@ -85,8 +110,18 @@ def cron_can_fire(where: Cron) -> None:
 
 @service.schedule("At an interval")
 def every(where: Every, after: datetime) -> datetime | None:
-    """Fires at a fixed interval, on whole multiples of it since 1970: every 3600 seconds fires on the hour."""
-    return datetime.fromtimestamp((int(after.timestamp()) // where.seconds + 1) * where.seconds, UTC)
+    """Fires at a fixed interval, on whole multiples of it since 1970: every 3600 seconds fires on the hour. Jitter puts it off."""
+    number = int(after.timestamp() - where.jitter_seconds) // where.seconds
+    while (moment := _shifted(where, number)) <= after:
+        number += 1
+    return moment
+
+
+def _shifted(where: Every, number: int) -> datetime:
+    """The moment of one interval. Its jitter is always the same: whoever asks, and whenever, is told one moment."""
+    digest = hashlib.sha256(f"{where.seconds}:{number}".encode()).digest()
+    late = int.from_bytes(digest[:8], "big") % (where.jitter_seconds * 1000 + 1) / 1000
+    return datetime.fromtimestamp(number * where.seconds, UTC) + timedelta(seconds=late)
 
 
 @service.schedule("Once")

@@ -30,15 +30,10 @@ async def run_scheduler(settings: Settings) -> None:
         await platform.accounts.tidy()
         await platform.connecting.tidy()
 
-    async def look(kinds: tuple[str, ...]) -> None:
-        found = polling.AT_ONCE
-        while found >= polling.AT_ONCE:
-            found = await polling.tick(platform, kinds)
-
+    watches = [polling.Watch(platform, kinds) for kinds in (polling.CLOCKED, polling.POLLED)]
     await tidy()
     tasks = [
-        asyncio.create_task(_forever(lambda: look(polling.CLOCKED), TICK)),
-        asyncio.create_task(_forever(lambda: look(polling.POLLED), TICK)),
+        *(asyncio.create_task(_forever(watch.keep_up, TICK)) for watch in watches),
         asyncio.create_task(_forever(tidy, 1800.0)),
         asyncio.create_task(_forever(platform.accounts.check_due, 5.0)),
         # Runs are let go when their account comes back; this finds what was held at that very moment, or for too long.
@@ -51,6 +46,8 @@ async def run_scheduler(settings: Settings) -> None:
         await stop_signal()
     finally:
         await cancel(tasks)
+        for watch in watches:
+            await watch.stop()
         if probes:
             await probes.stop()
         await platform.close()

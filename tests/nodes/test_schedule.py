@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from area.nodes import schedule, sdk
@@ -81,6 +83,111 @@ def test_every_is_aligned_and_strictly_after() -> None:
     assert every(hourly, datetime(2026, 1, 1, 9, 0, tzinfo=UTC)) == datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
     with pytest.raises(ValidationError):
         schedule.Every(seconds=9)
+
+
+def test_jitter_puts_each_moment_off_by_less_than_it_says() -> None:
+    where = schedule.Every(seconds=600, jitter_seconds=120)
+    moment, found = datetime(2026, 1, 1, tzinfo=UTC), []
+    for _ in range(200):
+        moment = schedule.every.fn(where, moment)
+        found.append(moment)
+    late = [moment.timestamp() % 600 for moment in found]
+    assert all(0 <= seconds <= 120 for seconds in late)
+    assert len(set(late)) > 100, "not all alike"
+    assert [int(moment.timestamp() // 600) for moment in found] == list(
+        range(int(found[0].timestamp() // 600), int(found[0].timestamp() // 600) + 200)
+    ), "one in each interval"
+    with pytest.raises(ValidationError, match="less than the interval"):
+        schedule.Every(seconds=60, jitter_seconds=60)
+
+
+MOMENTS = st.integers(0, 60 * 365 * 86_400).map(
+    lambda seconds: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu"]
+)
+
+
+def _part(most: int) -> st.SearchStrategy[str]:
+    number = st.integers(0, most)
+    return st.one_of(
+        st.just("*"),
+        number.map(str),
+        st.integers(1, most).map(lambda step: f"*/{step}"),
+        st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}"),
+        st.lists(number, min_size=1, max_size=3).map(lambda several: ",".join(map(str, several))),
+    )
+
+
+CRON = st.builds(
+    lambda minute, hour, day, weekday: f"{minute} {hour} {day} * {weekday}",
+    _part(59),
+    _part(23),
+    st.sampled_from(["*", "1", "31", "*/10", "L"]),
+    st.sampled_from(["*", "MON-FRI", "0", "6,7", "MON#1"]),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(CRON, ZONES, MOMENTS)
+def test_the_next_moment_of_a_cron_comes_after_and_leaves_none_out(expression: str, zone: str, after: datetime) -> None:
+    where = schedule.Cron(expression=expression, timezone=zone)
+    first = schedule.cron.fn(where, after)
+    if first is None:
+        return
+    second = schedule.cron.fn(where, first)
+    assert first > after
+    assert second is None or second > first
+    # From wherever it is asked between two moments, the answer is the same: none is left out, and none is told twice.
+    for between in (after + (first - after) / 2, first - timedelta(microseconds=1)):
+        if between >= after:
+            assert schedule.cron.fn(where, between) == first
+    if second is not None:
+        assert schedule.cron.fn(where, first + (second - first) / 2) == second
+
+
+@settings(deadline=None)
+@given(st.integers(10, 90 * 60), st.integers(0, 100), MOMENTS)
+def test_the_next_moment_of_an_interval_comes_after_and_leaves_none_out(
+    seconds: int, share: int, after: datetime
+) -> None:
+    where = schedule.Every(seconds=seconds, jitter_seconds=share * (seconds - 1) // 100)
+    first = schedule.every.fn(where, after)
+    second = schedule.every.fn(where, first)
+    assert after < first <= after + timedelta(seconds=2 * seconds)
+    assert second > first
+    assert second.timestamp() // seconds == first.timestamp() // seconds + 1
+    assert schedule.every.fn(where, after + (first - after) / 2) == first
+
+
+def test_a_spring_and_an_autumn_of_other_zones() -> None:
+    # Lord Howe goes by half an hour: 02:00 becomes 02:30 on 2026-10-04 (15:30Z the day before), and back on 2026-04-05.
+    assert fires("15 2 * * *", "Australia/Lord_Howe", datetime(2026, 10, 2, 20, 0, tzinfo=UTC), 2) == [
+        "10-03 15:30Z",
+        "10-04 15:15Z",
+    ]
+    assert fires("45 1 * * *", "Australia/Lord_Howe", datetime(2026, 4, 4, 0, 0, tzinfo=UTC), 2) == [
+        "04-04 14:45Z",
+        "04-05 15:15Z",
+    ]
+    # New York: 02:30 of 2026-03-08 does not exist, 01:30 of 2026-11-01 happens twice.
+    assert fires("30 2 * * *", "America/New_York", datetime(2026, 3, 7, 12, 0, tzinfo=UTC), 2) == [
+        "03-08 07:00Z",
+        "03-09 06:30Z",
+    ]
+    assert fires("30 1 * * *", "America/New_York", datetime(2026, 10, 31, 12, 0, tzinfo=UTC), 2) == [
+        "11-01 05:30Z",
+        "11-02 06:30Z",
+    ]
+    # A job with a * in its minutes or hours goes by the time that passes, so it runs in both hours.
+    assert fires("*/30 1 * * *", "America/New_York", datetime(2026, 11, 1, 4, 59, tzinfo=UTC), 5) == [
+        "11-01 05:00Z",
+        "11-01 05:30Z",
+        "11-01 06:00Z",
+        "11-01 06:30Z",
+        "11-02 06:00Z",
+    ]
 
 
 def test_once_fires_once() -> None:

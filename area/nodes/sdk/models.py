@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -100,6 +101,14 @@ class EachInputs(Inputs):
     when: str | None
     concurrency: int
     stops: bool
+
+
+class Misfire(StrEnum):
+    """What a schedule does with moments that passed while no scheduler ran: its inputs say so as ``misfire``."""
+
+    ONCE = "once"
+    ALL = "all"
+    SKIP = "skip"
 
 
 class Tick(Outputs):
