@@ -280,6 +280,8 @@ class Hook(_Row):
         _one_of("kind", HookKind),
         CheckConstraint("status IN ('pending', 'active', 'broken', 'ended', 'unused')", name="status_known"),
         Index("ix_hooks_due", "next_due_at", postgresql_where=text("next_due_at IS NOT NULL")),
+        # Few, and asked for every second by those who want to be told.
+        Index("ix_hooks_broken", "id", postgresql_where=text("status = 'broken'")),
         Index("ix_hooks_topic", "topic", postgresql_where=text("topic IS NOT NULL")),
     )
 

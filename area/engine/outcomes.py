@@ -1,4 +1,4 @@
-"""What the platform itself has to tell a user: how runs ended, and which accounts died. For AREAs that react to it."""
+"""What the platform itself has to tell a user: how runs ended, which accounts died, which sources broke. For AREAs that react."""
 
 from typing import Any
 from uuid import UUID
@@ -38,6 +38,15 @@ NEWLY_DEAD = """
 SELECT id::text || ':' || floor(extract(epoch FROM died_at))::bigint FROM connected_accounts
 WHERE user_id = $1 AND status = 'needs_reconnect' AND died_at IS NOT NULL
 """
+# A source may serve many users: each is told by the AREAs of their own that hang on it.
+BROKEN = """
+SELECT h.id, h.action, h.last_error, h.failure, h.failures_in_row, h.next_due_at, now() AS moment, used.names, used.ids, used.count
+FROM hooks h CROSS JOIN LATERAL (
+  SELECT count(*) AS count, (array_agg(name ORDER BY id))[:100] AS names, (array_agg(id::text ORDER BY id))[:100] AS ids
+  FROM areas WHERE hook_id = h.id AND user_id = $1 AND deleted_at IS NULL AND is_enabled
+) used
+WHERE h.status = 'broken' AND used.count > 0 ORDER BY h.id
+"""
 
 Told = tuple[list[dict[str, Any]], dict[str, Any]]
 """What happened, and the next cursor."""
@@ -47,8 +56,8 @@ KINDS = {"area.run_failed": ["run_failed"], "area.run_succeeded": ["run_succeede
 
 async def happened(pool: asyncpg.Pool, hook_id: UUID, action: str, after: dict[str, Any] | None) -> Told:
     """What an internal action's hook has to tell, after its cursor."""
-    source = dead_accounts if action.startswith("account.") else finished_runs
-    return await source(pool, hook_id, after)
+    sources = {"area": finished_runs, "account": dead_accounts, "hook": broken_hooks}
+    return await sources[action.partition(".")[0]](pool, hook_id, after)
 
 
 async def dead_accounts(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
@@ -62,6 +71,16 @@ async def dead_accounts(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any]
         return [], {"dead": names}
     found = [_dead(row) for row in await pool.fetch(DEAD, owner["user_id"])]
     return [one for one in found if one["id"] not in known], {"dead": sorted(one["id"] for one in found)}
+
+
+async def broken_hooks(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
+    """Sources that broke since the last look; one that healed meanwhile is told again. Those broken by now are the baseline."""
+    owner = await pool.fetchrow(OWNER, hook_id)
+    if owner is None:
+        return [], after or {"broken": []}
+    found = [_broken(row) for row in await pool.fetch(BROKEN, owner["user_id"])]
+    known = [one["hook_id"] for one in found] if after is None else after["broken"]
+    return [one for one in found if one["hook_id"] not in known], {"broken": [one["hook_id"] for one in found]}
 
 
 async def finished_runs(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
@@ -105,4 +124,20 @@ def _dead(row: asyncpg.Record) -> dict[str, Any]:
         "areas": row["names"] or [],
         "area_count": row["count"],
         "died_at": row["died_at"],
+    }
+
+
+def _broken(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": f"{row['id']}:{int(row['moment'].timestamp() * 1000)}",
+        "hook_id": str(row["id"]),
+        "action": row["action"],
+        "reason": row["last_error"] or "it cannot be watched",
+        "code": (row["failure"] or {}).get("code"),
+        "failures_in_row": row["failures_in_row"],
+        "next_try_at": row["next_due_at"],
+        "area_ids": row["ids"],
+        "areas": row["names"],
+        "area_count": row["count"],
+        "found_at": row["moment"],
     }

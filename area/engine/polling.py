@@ -207,6 +207,10 @@ async def _poll(
     metrics.POLLS.labels(action.key, "found" if incoming and not first else "nothing").inc()
 
 
+_ABOUT = {"area": "run", "account": "account", "hook": "hook"}
+"""What an internal service's events are named by."""
+
+
 async def _watch_platform(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
     """An AREA that reacts to the platform: the hook reads what its owner is to be told, behind a cursor."""
     after = hook["cursor"]
@@ -216,7 +220,7 @@ async def _watch_platform(platform: Platform, hook: asyncpg.Record, action: sdk.
     for outcome in found if after is not None else []:
         told = action.outputs.model_validate(outcome)
         if action.fn(where, told):
-            name = f"run:{outcome['run_id']}" if "run_id" in outcome else f"account:{outcome['id']}"
+            name = f"{_ABOUT[action.service.key]}:{outcome[str(action.identity)]}"
             incoming.append(Incoming(hook["id"], name, told.model_dump(mode="json")))
     await _store(platform, hook, incoming, cursor, hook["moment"] + OUTCOME_EVERY)
 

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from area.core.ids import new_id
 from area.engine import polling, statements
 from area.engine.areas import delete_area, set_area_enabled
 from area.engine.intake import UnknownHook
@@ -168,6 +169,46 @@ async def test_an_area_reacts_to_the_failure_of_another(world: World) -> None:
     await poll(world, watcher.hook_id)
     await poll(world, watcher.hook_id)
     assert await count(world, watcher) == 1
+
+
+async def test_an_area_is_told_of_a_source_that_breaks_once_each_time(world: World, feed: FeedServer) -> None:
+    other = new_id()
+    await world.pool.execute("INSERT INTO users (id, email) VALUES ($1, $2)", other, f"{other.hex}@example.com")
+    stranger = World(world.platform, other)
+    feed.body = "<html>not a feed"
+    before = await world.area(log("x"), action="rss.new_item", config={"url": feed.url + "?old"})
+    await poll(world, before.hook_id)
+    told = log("x", "{{ trigger.areas }} {{ trigger.reason }}")
+    watcher = await world.area(told, action="hook.broken")
+    elsewhere = await world.area(told, action="hook.broken", config={"action": "schedule.cron"})
+    unconcerned = await stranger.area(told, action="hook.broken")
+
+    async def all_told() -> list[Any]:
+        for area in (watcher, elsewhere, unconcerned):
+            await poll(world, area.hook_id)
+        rows = await world.pool.fetch("SELECT payload FROM events WHERE hook_id = $1 ORDER BY id", watcher.hook_id)
+        return [row["payload"] for row in rows]
+
+    assert await all_told() == [], "what was broken before is no news"
+    area = await world.area(log("x"), action="rss.new_item", config={"url": feed.url})
+    await poll(world, area.hook_id)
+    await all_told()
+    [news] = await all_told()
+    assert (news["hook_id"], news["action"], news["code"]) == (str(area.hook_id), "rss.new_item", "NOT_A_FEED")
+    assert (news["area_ids"], news["area_count"], news["failures_in_row"]) == ([str(area.id)], 1, 1)
+    assert "is not a feed" in news["reason"]
+    run = await world.run_of(watcher)
+    await world.execute(run)
+    assert await world.status(run) == "succeeded"
+
+    feed.body = None
+    await poll(world, area.hook_id)
+    await all_told()
+    assert await world.pool.fetchval("SELECT status FROM hooks WHERE id = $1", area.hook_id) == "active"
+    feed.body = "<html>not a feed"
+    await poll(world, area.hook_id)
+    assert [one["hook_id"] for one in await all_told()] == [str(area.hook_id)] * 2
+    assert await count(world, elsewhere) + await count(world, unconcerned) == 0
 
 
 async def test_a_source_switched_off_during_its_poll_stays_off(world: World, feed: FeedServer) -> None:
