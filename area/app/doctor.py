@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from area.core.clock import now
 from area.core.settings import Settings, SettingsError, load_settings
-from area.db import migrate
+from area.db import version as schema
 from area.db.session import plain_url
 
 CONNECT_SECONDS = 5.0
@@ -65,8 +65,8 @@ async def _postgres(settings: Settings) -> list[Finding]:
         found = [Finding("Postgres", f"version {version.major}.{version.minor}", old)]
         known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
         at = await connection.fetchval("SELECT version_num FROM alembic_version") if known else None
-        stale = "" if at == migrate.head() else "Run `area migrate`."
-        found.append(Finding("migrations", f"at {at or 'nothing'}, newest is {migrate.head()}", stale))
+        stale = "" if at == schema.newest() else "Run `area migrate`."
+        found.append(Finding("migrations", f"at {at or 'nothing'}, newest is {schema.newest()}", stale))
         skew = abs(await connection.fetchval("SELECT clock_timestamp()") - now())
         late = (
             "Synchronise this machine's clock (NTP): leases and schedules compare both." if skew > ALLOWED_SKEW else ""

@@ -1,15 +1,19 @@
-"""Connections to Postgres: SQLAlchemy sessions for everyday work, an asyncpg pool for the hot path."""
+"""Connections to Postgres: SQLAlchemy sessions for everyday work, an asyncpg pool for the hot path.
 
-from dataclasses import dataclass
+SQLAlchemy is loaded by the first session: the worker and the scheduler live without it, and without its 20 MB.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 import asyncpg
 import orjson
-from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from area.core.jsons import dump
 from area.core.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 """What the hot statements run on."""
@@ -36,28 +40,40 @@ UNFIT = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 """What a value that cannot be stored brings about, whatever else is in its statement."""
 
 
-@dataclass
 class Database:
-    """The two ways into one Postgres."""
+    """The two ways into one Postgres: ``sessions`` (SQLAlchemy) and ``pool`` (asyncpg)."""
 
-    engine: AsyncEngine
-    sessions: async_sessionmaker[AsyncSession]
-    pool: asyncpg.Pool
+    def __init__(self, settings: Settings, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self._settings = settings
+        self._engine: AsyncEngine | None = None
+        self._sessions: async_sessionmaker[AsyncSession] | None = None
+
+    @property
+    def sessions(self) -> "async_sessionmaker[AsyncSession]":
+        """Makes sessions. Their connections are opened when they are first needed."""
+        if self._sessions is None:
+            from area.db import orm
+
+            self._engine = orm.make_engine(self._settings)
+            self._sessions = orm.make_sessions(self._engine)
+        return self._sessions
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self.engine.dispose()
+        if self._engine is not None:
+            await self._engine.dispose()
         await self.pool.close()
 
 
 def plain_url(url: str) -> str:
     """The address as libpq and asyncpg read it: scheme postgresql, no driver."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def sqlalchemy_url(url: str, driver: str = "asyncpg") -> URL:
-    """The address as SQLAlchemy reads it."""
-    return make_url(url).set(drivername=f"postgresql+{driver}")
+    login, at, place = url.partition("://")[2].partition("@")
+    if not at:
+        return f"postgresql://{login}"
+    user, colon, password = login.partition(":")
+    # What a password must not hold in an address is written as one would anyway, and meant.
+    return f"postgresql://{user}{colon}{quote(unquote(password), safe='')}@{place}"
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
@@ -66,26 +82,9 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 async def open_database(settings: Settings) -> Database:
-    """Open the pools. Raises: OSError or asyncpg.PostgresError when Postgres is out of reach."""
-    url = settings.database_url.get_secret_value()
-    engine = create_async_engine(
-        sqlalchemy_url(url),
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_size,
-        pool_pre_ping=True,
-        json_serializer=dump,
-        json_deserializer=orjson.loads,
-        connect_args={"command_timeout": COMMAND_TIMEOUT, "timeout": 5},
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _utc(dbapi_connection: object, _record: object) -> None:
-        cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute("SET timezone TO 'UTC'")
-        cursor.close()
-
+    """Open the pool. Raises: OSError or asyncpg.PostgresError when Postgres is out of reach."""
     pool = await asyncpg.create_pool(
-        plain_url(url),
+        plain_url(settings.database_url.get_secret_value()),
         min_size=1,
         max_size=settings.pool_size,
         init=_prepare,
@@ -94,7 +93,7 @@ async def open_database(settings: Settings) -> Database:
         command_timeout=COMMAND_TIMEOUT,
         server_settings={"timezone": "UTC", "jit": "off"},
     )
-    return Database(engine, async_sessionmaker(engine, expire_on_commit=False), pool)
+    return Database(settings, pool)
 
 
 async def _no_reset(_connection: object) -> None:

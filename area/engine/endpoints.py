@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from area.core import metrics
 from area.core.clock import now
-from area.engine import hooks
+from area.engine import lifetimes
 from area.engine.intake import AGAIN, BadDelivery, Incoming, UnknownHook, incoming_of, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
@@ -87,7 +87,7 @@ class Endpoints:
                 await self._platform.accounts.gone(service.key, item.external_id, f"{service.name} says so")
             elif isinstance(item, sdk.SubscriptionGone):
                 found = await self._hooks([f"{service.key}:{item.topic}"])
-                await hooks.ended(self._platform.db.pool, [row["id"] for row in found], item.reason)
+                await lifetimes.ended(self._platform.db.pool, [row["id"] for row in found], item.reason)
         return Taken(sdk.Answer(), events, runs)
 
     async def _hooks(self, topics: list[str]) -> list[asyncpg.Record]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from area.core import log
 from area.db.session import AWAY, Database
-from area.engine import hooks, statements
+from area.engine import statements
 from area.engine.batcher import Batcher
 
 logger = log.get(__name__)
@@ -49,6 +49,9 @@ class Failures:
         return [paused.pop(area, None) for area, _ in failed]
 
     async def _release(self, hook_id: UUID | None) -> None:
+        # Here and not above: this is rare, and what it needs is a fifth of a worker's memory at rest.
+        from area.engine import hooks
+
         async with self._db.sessions() as session:
             await hooks.release(session, hook_id)
             await session.commit()

@@ -2,12 +2,10 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -25,23 +23,6 @@ KINDS = {
     sdk.Delivery.SCHEDULE: "schedule",
     sdk.Delivery.MANUAL: "manual",
 }
-
-RENEW_AHEAD = 0.2
-"""The part of a subscription's life that is left when it is renewed."""
-AGAIN_AFTER = timedelta(seconds=20)
-"""How long after the provider ended a subscription it is made again."""
-
-ENDED = """
-UPDATE hooks SET remote_id = NULL, status = 'broken', last_error = $2, failure = NULL, failures_in_row = failures_in_row + 1,
-  next_due_at = now() + $3::interval
-WHERE id = ANY($1::uuid[]) AND status IN ('active', 'broken', 'pending') RETURNING id
-"""
-
-LEASED = """
-UPDATE hooks SET expires_at = now() + $2::interval, next_due_at = now() + $2::interval * (1 - $3::float8),
-  status = CASE WHEN status = 'pending' THEN 'active' ELSE status END
-WHERE id = $1 AND status IN ('active', 'broken', 'pending')
-"""
 
 
 def is_private(action: sdk.Action) -> bool:
@@ -146,13 +127,3 @@ async def release(session: AsyncSession, hook_id: UUID | None) -> None:
     gone = select(Area.id).where(Area.hook_id == hook_id, Area.deleted_at.is_(None)).limit(1)
     if (await session.execute(gone)).first() is None:
         await session.execute(unwatched.where(~is_subscription))
-
-
-async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str) -> None:
-    """The provider says that it delivers no more: subscribe again, after a pause."""
-    await pool.fetch(ENDED, list(hooks), reason[:1000], AGAIN_AFTER)
-
-
-async def granted(pool: asyncpg.Pool, hook_id: UUID, seconds: float) -> None:
-    """The provider's handshake says how long it will deliver."""
-    await pool.execute(LEASED, hook_id, timedelta(seconds=min(max(seconds, 60.0), 366 * 86400.0)), RENEW_AHEAD)

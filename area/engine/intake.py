@@ -18,7 +18,7 @@ from area.core.ids import new_id
 from area.core.jsons import dump, keep, printable
 from area.core.tracing import now_ns, span_id, tracing
 from area.db.session import UNFIT, Connection, Database
-from area.engine import hooks, statements
+from area.engine import lifetimes, statements
 from area.engine.admission import Admission
 from area.engine.batcher import Batcher
 from area.engine.doorbell import Doorbell
@@ -175,7 +175,7 @@ class Intake:
             return None
         answer = action.handshake(action.inputs.model_construct(**hook.config), delivery)
         if answer is not None and answer.lease is not None:
-            await hooks.granted(self._db.pool, hook.id, answer.lease)
+            await lifetimes.granted(self._db.pool, hook.id, answer.lease)
         return answer
 
     async def deliver(self, token: str, delivery: sdk.WebhookDelivery, parse: Parse | None = None) -> DeliverResult:
@@ -213,7 +213,7 @@ class Intake:
         try:
             event = action.fn(where, delivery)
         except sdk.SubscriptionEnded as error:
-            await hooks.ended(self._db.pool, [hook.id], error.message)
+            await lifetimes.ended(self._db.pool, [hook.id], error.message)
             return replace(NOTHING, answer=sdk.Answer())
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None

@@ -13,7 +13,7 @@ import asyncpg
 
 from area.core import log
 from area.core.clock import Carried
-from area.engine.hooks import RENEW_AHEAD
+from area.engine.lifetimes import RENEW_AHEAD
 from area.engine.platform import Platform
 from area.nodes import sdk
 

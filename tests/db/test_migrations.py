@@ -1,9 +1,11 @@
 """The migrations and the models tell the same schema; the hot statements fit it."""
 
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from area.core.settings import Settings
-from area.db.migrate import config, is_current
+from area.db.migrate import config
+from area.db.version import is_current, newest
 from area.engine import approvals, calls, cancelling, control, outcomes, replays, statements
 from area.engine.connections import held, needs, store
 from area.engine.platform import Platform
@@ -15,6 +17,10 @@ async def test_a_migrated_database_has_no_drift_from_the_models(platform: Platfo
     assert await is_current(platform.db.pool)
     # Raises when autogenerate would change anything.
     await asyncio.to_thread(command.check, config(settings.database_url.get_secret_value()))
+
+
+def test_the_newest_migration_is_the_one_that_alembic_would_end_at() -> None:
+    assert newest() == ScriptDirectory.from_config(config("")).get_current_head()
 
 
 async def test_every_hot_statement_prepares(platform: Platform) -> None:

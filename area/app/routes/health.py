@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from area.app.responses import JSON
-from area.db import migrate
+from area.db import version
 from area.engine.figures import Figures
 from area.engine.platform import Platform
 
@@ -30,7 +30,7 @@ async def checks(platform: Platform) -> dict[str, str]:
     migrations = "not checked"
     if postgres == "ok":
         try:
-            current = await asyncio.wait_for(migrate.is_current(platform.db.pool), CHECK_SECONDS)
+            current = await asyncio.wait_for(version.is_current(platform.db.pool), CHECK_SECONDS)
             migrations = "ok" if current else "not all applied; run `area migrate`"
         except Exception as error:  # any failure is the answer
             migrations = _named(error)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from area.db.models import Base
-from area.db.session import sqlalchemy_url
+from area.db.orm import sqlalchemy_url
 
 
 def include(_object: object, name: str | None, kind: str, _reflected: bool, _compare: object) -> bool:

@@ -107,8 +107,9 @@ class Accounts:
 
     async def tidy(self) -> None:
         """What is looked after now and then."""
-        validated = [key for key, service in self._registry.services.items() if _is_validated(service)]
-        await self.store.make_due(validated)
+        # Of the services that somebody connected, not of all there are: a service has its price in memory.
+        used = [self._registry.services.get(key) for key in await self.store.services()]
+        await self.store.make_due([service.key for service in used if service and _is_validated(service)])
         await self.store.mark_expiring()
 
     async def _check(self, account_id: UUID, key: str) -> None:

@@ -100,6 +100,8 @@ UPDATE connected_accounts SET check_at = now()
 WHERE check_at IS NULL AND method = 'oauth2' AND service = ANY($1::text[]) AND status IN ('active', 'expiring')
 """
 
+SERVICES = "SELECT DISTINCT service FROM connected_accounts"
+
 EXPIRING = """
 UPDATE connected_accounts SET status = 'expiring' WHERE status = 'active' AND expires_at < now() + interval '7 days'
 """
@@ -215,6 +217,10 @@ class Store:
         """Accounts whose validation is due, claimed for two minutes."""
         rows: list[asyncpg.Record] = await self._pool.fetch(DUE_CHECKS, at_once)
         return rows
+
+    async def services(self) -> list[str]:
+        """The keys of the services that accounts are connected to."""
+        return [row["service"] for row in await self._pool.fetch(SERVICES)]
 
     async def make_due(self, services: list[str]) -> None:
         """Let the validation of these services' accounts begin, where it has not."""

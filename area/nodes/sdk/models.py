@@ -13,11 +13,13 @@ from pydantic_core import CoreSchema
 class Inputs(BaseModel):
     """What a user fills in. Unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Outputs(BaseModel):
     """What a node hands to the steps after it. Every field has an example."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 OutT = TypeVar("OutT", bound=Outputs)
