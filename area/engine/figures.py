@@ -10,8 +10,10 @@ from area.core import metrics
 FRESH_SECONDS = 5.0
 """However often it is asked, Postgres is read no more often than this."""
 
+# A run that goes on after a rest of days, or waits behind its AREA's limit, says nothing of how long the queue is.
 LIVE = """
-SELECT status, count(*) AS runs, extract(epoch FROM now() - min(created_at))::float8 AS oldest FROM runs
+SELECT status, count(*) AS runs, coalesce(extract(epoch FROM now() - min(created_at)
+  FILTER (WHERE status <> 'queued' OR (admitted AND started_at IS NULL))), 0)::float8 AS oldest FROM runs
 WHERE status IN ('queued', 'running', 'waiting', 'held') GROUP BY status
 """
 OVERDUE = """

@@ -102,6 +102,7 @@ async def tick(platform: Platform, kinds: Sequence[str] = CLOCKED + POLLED) -> i
 async def _guarded(platform: Platform, hook: asyncpg.Record) -> None:
     # Due times are judged by the clock of Postgres, so they are reckoned by it too.
     clock = Carried(hook["moment"])
+    metrics.POLL_LAG.labels(hook["kind"]).observe((hook["moment"] - hook["next_due_at"]).total_seconds())
     try:
         await _look(platform, hook, clock)
     except _OwnTrouble as trouble:

@@ -12,6 +12,7 @@ from uuid import uuid5
 
 import httpx
 from pydantic import ValidationError
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from area.core import log, metrics
 from area.core.errors import Path
@@ -58,6 +59,14 @@ class Steps:
 
     async def execute(self, run: Execution, step: PlanStep) -> None:
         """Bring a step to its end, to waiting, or to unknown. Raises: Fenced."""
+        # Steps side by side are tasks of their own, so what is bound goes with this one's lines alone.
+        bound = bind_contextvars(step=step.key)
+        try:
+            await self._execute(run, step)
+        finally:
+            reset_contextvars(**bound)
+
+    async def _execute(self, run: Execution, step: PlanStep) -> None:
         state = run.states[step.position]
         crashed = state.status == "running"
         run.heard(state)
