@@ -8,6 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -112,10 +113,15 @@ class Stack:
         self._running.remove(process)
         stop(process, signal.SIGTERM, 15)
 
-    def load(self, **asked: Any) -> dict[str, Any]:
-        """Let the load generator do what is asked, in its own process; what it saw."""
+    @property
+    def running(self) -> Sequence["subprocess.Popen[bytes]"]:
+        """The processes that were started here and not stopped."""
+        return self._running
+
+    def load(self, module: str = "benchmarks.load", **asked: Any) -> dict[str, Any]:
+        """Let a load generator do what is asked, in its own process; what it saw."""
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load"],
+            [sys.executable, "-m", module],
             input=orjson.dumps(asked),
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[1],
