@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         description="Failed runs in a row after which an AREA that sets nothing else is switched off; 0: never.",
     )
     retention_days: int = Field(
-        30, ge=1, description="Days that run events are kept before their partition is dropped."
+        30, ge=1, description="Days that runs that have ended, events, and lines of logs and ledger are kept."
     )
     access_token_seconds: int = Field(3600, ge=60, description="Life of an access token, in seconds.")
     refresh_token_seconds: int = Field(30 * 86400, ge=3600, description="Life of a refresh token, in seconds.")

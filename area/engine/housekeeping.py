@@ -1,4 +1,4 @@
-"""What keeps the tables in shape: a partition for each day to come, none past its retention, the catalogue in step."""
+"""What keeps the tables in shape: a partition for each day to come, the catalogue in step."""
 
 from datetime import timedelta
 
@@ -7,20 +7,20 @@ import asyncpg
 from area.core import log
 from area.core.clock import now
 from area.engine.platform import Platform
+from area.engine.retention import PARTITIONS
 
 logger = log.get(__name__)
 
 DAYS_AHEAD = 3
-PREFIX = "run_events_d"
 
 
-async def keep_partitions(pool: asyncpg.Pool, retention_days: int) -> None:
-    """Make the partitions of the coming days and drop those past retention."""
+async def make_partitions(pool: asyncpg.Pool) -> None:
+    """Make the feed's partitions of the coming days."""
     today = now().replace(hour=0, minute=0, second=0, microsecond=0)
     for ahead in range(DAYS_AHEAD + 1):
         day = today + timedelta(days=ahead)
         statement = (
-            f"CREATE TABLE IF NOT EXISTS {PREFIX}{day:%Y%m%d} PARTITION OF run_events "
+            f"CREATE TABLE IF NOT EXISTS {PARTITIONS}{day:%Y%m%d} PARTITION OF run_events "
             f"FOR VALUES FROM ('{day.isoformat()}') TO ('{(day + timedelta(days=1)).isoformat()}')"
         )
         try:
@@ -28,11 +28,6 @@ async def keep_partitions(pool: asyncpg.Pool, retention_days: int) -> None:
         except (asyncpg.CheckViolationError, asyncpg.DuplicateTableError, asyncpg.UniqueViolationError) as error:
             # Lines of that day are in the catch-all partition already, or another scheduler was first.
             logger.info("partition.kept_aside", day=f"{day:%Y-%m-%d}", error=str(error))
-    oldest = f"{PREFIX}{today - timedelta(days=retention_days):%Y%m%d}"
-    for row in await pool.fetch("SELECT relname FROM pg_class WHERE relname LIKE $1 AND relkind = 'r'", PREFIX + "%"):
-        if row["relname"] < oldest:
-            await pool.execute(f'DROP TABLE IF EXISTS "{row["relname"]}"')
-            logger.info("partition.dropped", partition=row["relname"])
 
 
 async def sync_services(platform: Platform) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 
 from area.core import log
 from area.core.settings import Settings
-from area.engine import housekeeping, polling
+from area.engine import housekeeping, polling, retention
 from area.engine.figures import Figures
 from area.engine.platform import open_platform
 from area.workers.lifecycle import cancel, stop_signal
@@ -26,15 +26,19 @@ async def run_scheduler(settings: Settings) -> None:
     figures = Figures(platform.db.pool)
 
     async def tidy() -> None:
-        await housekeeping.keep_partitions(platform.db.pool, settings.retention_days)
+        await housekeeping.make_partitions(platform.db.pool)
         await platform.accounts.tidy()
         await platform.connecting.tidy()
+
+    async def forget() -> None:
+        await retention.forget(platform.db.pool, settings.retention_days)
 
     watches = [polling.Watch(platform, kinds) for kinds in (polling.CLOCKED, polling.POLLED)]
     await tidy()
     tasks = [
         *(asyncio.create_task(_forever(watch.keep_up, TICK)) for watch in watches),
         asyncio.create_task(_forever(tidy, 1800.0)),
+        asyncio.create_task(_forever(forget, 1800.0)),
         asyncio.create_task(_forever(platform.accounts.check_due, 5.0)),
         # Runs are let go when their account comes back; this finds what was held at that very moment, or for too long.
         asyncio.create_task(_forever(platform.accounts.held.release, 5.0)),
