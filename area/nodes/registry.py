@@ -132,7 +132,7 @@ class Registry:
 def load() -> Registry:
     """Find every service, once per process; each is imported when it is first needed."""
     built_in = {module.name: partial(_built_in, module.name) for module in pkgutil.iter_modules(area.nodes.__path__)}
-    built_in = {name: built_in[name] for name in sorted(built_in) if name not in PRIVATE}
+    built_in = {name: built_in[name] for name in sorted(built_in) if name not in PRIVATE and not name.startswith("_")}
     # What others have installed is small and seldom: it is imported at once, and may not take a built-in's key.
     return Registry(_installed(), built_in)
 

@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -33,8 +34,10 @@ from area.core.settings import Settings
 from area.db.models import Area
 from area.engine import polling
 from area.engine.connections.connected import Secrets
+from area.engine.connections.flow import Wanted
 from area.engine.connections.store import NewAccount
 from area.engine.platform import Platform, open_platform
+from area.graphql.context import BROWSER_COOKIE
 from area.nodes import sdk
 from area.nodes.registry import Registry, load
 from tests.engine.conftest import World
@@ -68,6 +71,19 @@ class Living(World):
                 check_every=service.auth.validate_every,
             )
         )
+
+    async def connect(self, key: str, *nodes: str, who: str = "", untick: Sequence[str] = ()) -> UUID:
+        """An account as a person connects it, for these nodes: the consent page, and the way back to our address."""
+        started = await self.platform.connecting.start(self.user, Wanted(key, nodes=nodes), with_cookie=True)
+        back = await self.standins[key].consent(started.url, user=who, untick=untick)
+        assert started.browser
+        async with httpx.AsyncClient(cookies={BROWSER_COOKIE: started.browser}, trust_env=False) as browser:
+            answer = await browser.get(back)
+        assert answer.status_code < 400, f"{back} said {answer.status_code}: {answer.text}"
+        person = next(one for one in self.standins[key].users if not who or one.login == who)
+        mine = "SELECT id FROM connected_accounts WHERE user_id = $1 AND service = $2 AND external_id = $3"
+        found: UUID = await self.pool.fetchval(mine, self.user, key, person.id)
+        return found
 
     async def look(self, area: Area) -> None:
         """The scheduler's turn at the AREA's source, now: subscribe, look after, or poll. What fails is raised."""
