@@ -58,6 +58,18 @@ def keep(value: Any) -> tuple[Any, str]:
     return value, text
 
 
+def shortened(value: Any, longest: int) -> Any:
+    """``value``, a kept one, with each text cut to ``longest`` characters and a mark that says how long it was."""
+    match value:
+        case str() if len(value) > longest:
+            return f"{value[:longest]}… ({len(value):,} characters)"
+        case dict():
+            return {key: shortened(item, longest) for key, item in value.items()}
+        case list():
+            return [shortened(item, longest) for item in value]
+    return value
+
+
 def is_deeper(value: Any, levels: int = DEEPEST) -> bool:
     """Whether a parsed JSON value has more levels of lists and objects than ``levels``."""
     for _ in range(_ENCODED - levels):

@@ -77,7 +77,14 @@ class Settings(BaseSettings):
         1 << 20, ge=4096, description="Most bytes of log one run may store; the rest is cut, marked."
     )
     payload_limit: int = Field(
-        32 << 10, ge=1024, description="Inputs and outputs above this many bytes are cut, marked, in the run log."
+        32 << 10,
+        ge=1024,
+        description="Details of a line above this many bytes are kept apart, and read when asked for.",
+    )
+    run_bytes: int = Field(
+        16 << 20,
+        ge=1 << 16,
+        description="Most bytes of inputs, outputs and details kept apart that one run may store; then large ones are cut, marked.",
     )
     pause_after_failures: int = Field(
         50,

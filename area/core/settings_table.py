@@ -25,8 +25,6 @@ once, at start: a missing or wrong one stops the process with the variable's nam
 """
 
 TAIL = """
-`blobs` is not written yet: what passes `AREA_PAYLOAD_LIMIT` in a line of a run is replaced by its size and a preview.
-
 ## Settings of one service
 
 `AREA_<SERVICE>_<NAME>` reaches the nodes of that service alone, as `ctx.settings["<name>"]` in lower case: `AREA_EMAIL_SMTP_URL`

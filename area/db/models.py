@@ -421,8 +421,9 @@ class RunStep(Base):
     status: Mapped[str] = mapped_column(server_default="pending")
     attempt: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime | None]
-    input: Mapped[Any | None] = mapped_column(JSONB)
-    output: Mapped[Any | None] = mapped_column(JSONB)
+    # Up to 1 MiB each, so they are read when they are asked for.
+    input: Mapped[Any | None] = mapped_column(JSONB, deferred=True)
+    output: Mapped[Any | None] = mapped_column(JSONB, deferred=True)
     error: Mapped[dict[str, Any] | None]
     effect: Mapped[str] = mapped_column(server_default="none")
     started_at: Mapped[datetime | None]
@@ -481,7 +482,7 @@ class RunEvent(Base):
 
 
 class Blob(_Row):
-    """A payload too large for its row."""
+    """Details of a run's line that are too large for it, as JSON text; the line has the id as ``payload``."""
 
     __tablename__ = "blobs"
     run_id: Mapped[UUID | None] = mapped_column(index=True)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import asyncpg
 
 from area.core.clock import Carried
 from area.core.flight import Flight
+from area.core.ids import new_id
 from area.core.jsons import TooDeep, dump, keep, printable
 from area.core.tracing import span_id
 from area.engine.plan import ITEMS_FROM, Plan, PlanBroken, PlanStep
@@ -19,12 +21,28 @@ from area.engine.runs import Checkpoint, Runs, StepState
 FINAL = ("succeeded", "failed", "skipped")
 LINE_LIMIT = 8 * 1024
 """Longest message of one line, in characters."""
+OUTPUT_LIMIT = 1 << 20
+"""Largest input or output that is stored, in characters."""
+SMALL = 1024
+"""Inputs and outputs of no more characters are stored whatever the run has stored before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may store, in bytes."""
+
+    log: int
+    """Of lines written by its steps, in all."""
+    whole: int
+    """Of inputs, outputs, and details kept apart, in all."""
+    details: int
+    """Of one line's details, in the line itself."""
 
 
 class Execution:
     """The state of one claimed run in this worker, and its unwritten changes."""
 
-    def __init__(self, claim: asyncpg.Record, runs: Runs, *, log_bytes: int, payload_limit: int) -> None:
+    def __init__(self, claim: asyncpg.Record, runs: Runs, limits: Limits) -> None:
         self.id: UUID = claim["id"]
         self.user_id: UUID = claim["user_id"]
         self.area_id: UUID = claim["area_id"]
@@ -67,9 +85,12 @@ class Execution:
         self._lock = asyncio.Lock()
         self._steps: dict[int, StepState] = {}
         self._events: list[tuple[Any, ...]] = []
-        self._budget = log_bytes
-        self._payload_limit = payload_limit
+        self._payloads: list[tuple[UUID, UUID, bytes]] = []
+        self._limits = limits
+        self._log_left = limits.log
+        self._left = limits.whole
         self._cut = False
+        self._is_full = False
         self._held_until = time.monotonic() + runs.lease.total_seconds()
 
     def is_held(self) -> bool:
@@ -105,6 +126,7 @@ class Execution:
         """Set up the steps: fresh ones, over what earlier workers have stored. Raises: PlanBroken."""
         fresh = self.first and not self._replays_from
         stored = {} if fresh else {s.position: s for s in await self._runs.steps(self.id)}
+        self._left -= 0 if fresh else await self._runs.stored_bytes(self.id)
         if plan.listens:
             self.answers = await self._runs.answers(self.id)
             # An answer to an item of a loop is one to the loop.
@@ -123,20 +145,48 @@ class Execution:
     def tell(self, kind: str, message: str, *, level: str = "info", step: str | None = None, data: Any = None) -> None:
         """Add a line to the run's story; it becomes durable with the next commit."""
         text = None if data is None else _storable(data)
-        if text is not None and len(text) > self._payload_limit:
-            text = dump({"cut": True, "bytes": len(text), "preview": text[:1024]})
         if kind == "log":
-            self._budget -= len(message) + (len(text) if text else 0) + 64
-            if self._budget < 0:
+            self._log_left -= len(message) + min(len(text or ""), self._limits.details) + 64
+            if self._log_left < 0:
                 if self._cut:
                     return
                 self._cut = True
                 kind, message, level, text = "log", "The log of this run is full; later lines are cut.", "warning", None
+        if text is not None and len(text) > self._limits.details:
+            text = self._set_apart(text, kind)
         self._seq += 1
         moment = self.now()
         day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         clean = printable(message[:LINE_LIMIT])
         self._events.append((self.id, self._seq, day, moment, kind, printable(level[:20]), step, clean, text))
+
+    def _set_apart(self, text: str, kind: str) -> str:
+        """What a line has instead of details that are too large for it."""
+        mark: dict[str, Any] = {"cut": True, "bytes": len(text), "preview": text[:1024]}
+        # An output is with its step, and need not be stored twice.
+        if kind != "step_succeeded" and self._spend(len(text)):
+            payload = new_id()
+            self._payloads.append((payload, self.id, text.encode()))
+            mark["payload"] = str(payload)
+        return dump(mark)
+
+    def fit(self, value: Any) -> Any:
+        """An input or output as it is stored: whole, or, where it is too large, a mark that says how large. Raises: TooDeep."""
+        kept, text = keep(value)
+        if len(text) <= OUTPUT_LIMIT and self._spend(len(text)):
+            return kept
+        return {"cut": True, "bytes": len(text)}
+
+    def _spend(self, size: int) -> bool:
+        """Whether so many bytes may be stored. What is small always may: a run is not to fail for its history."""
+        if size > self._left and size > SMALL:
+            if not self._is_full:
+                self._is_full = True
+                told = f"This run has stored {self._limits.whole:,} bytes, the most that one may; large values are cut from here."
+                self.tell("log", told, level="warning")
+            return False
+        self._left -= size
+        return True
 
     def changed(self, state: StepState) -> None:
         """Mark a step to be written with the next commit."""
@@ -152,6 +202,7 @@ class Execution:
         async with self._lock:
             events, self._events = self._events, []
             steps, self._steps = self._steps, {}
+            payloads, self._payloads = self._payloads, []
             checkpoint = Checkpoint(
                 self.id,
                 self.fence,
@@ -162,6 +213,7 @@ class Execution:
                 self.filtered if status == "succeeded" else None,
                 [state.row(self.id) for state in steps.values()],
                 events,
+                payloads,
             )
             if await self._runs.commit(checkpoint):
                 self.cancel()
@@ -205,9 +257,3 @@ def _storable(data: Any) -> str:
         return dump(data)
     except TooDeep:
         return dump({"cut": True, "reason": "It has too many lists or objects in one another."})
-
-
-def cut_json(value: Any, limit: int) -> Any:
-    """``value`` as it can be kept, or a mark that says how large it was, when it passes ``limit`` characters. Raises: TooDeep."""
-    kept, text = keep(value)
-    return kept if len(text) <= limit else {"cut": True, "bytes": len(text)}

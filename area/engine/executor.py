@@ -22,7 +22,7 @@ from area.engine.calls import Calls
 from area.engine.connections.accounts import Accounts
 from area.engine.doorbell import Doorbell
 from area.engine.enrichment import Enrichment
-from area.engine.execution import FINAL, Execution
+from area.engine.execution import FINAL, Execution, Limits
 from area.engine.failures import Failures
 from area.engine.links import Links
 from area.engine.plan import Plan, PlanBroken, Plans, PlanStep
@@ -68,6 +68,7 @@ class Executor:
         self._steps = Steps(accounts, links, calls)
         self._doorbell = doorbell
         self._settings = settings
+        self._limits = Limits(settings.run_log_bytes, settings.run_bytes, settings.payload_limit)
         self._admission = admission
         self._wakeups = wakeups
         self._failures = failures
@@ -90,9 +91,7 @@ class Executor:
             await asyncio.wait([self._start(claim) for claim in claims])
 
     def _start(self, claim: asyncpg.Record) -> "asyncio.Task[None]":
-        run = Execution(
-            claim, self._runs, log_bytes=self._settings.run_log_bytes, payload_limit=self._settings.payload_limit
-        )
+        run = Execution(claim, self._runs, self._limits)
         task = asyncio.create_task(self._guarded(run))
         self._active[run.id] = (run, task)
         return task

@@ -14,6 +14,7 @@ import httpx
 
 from area.core import log, metrics
 from area.core.clock import Carried
+from area.core.jsons import shortened
 from area.db.session import AWAY, Connection
 from area.engine import reasons, statements, subscriptions
 from area.engine.intake import Incoming, accept, payload_hash
@@ -33,6 +34,9 @@ GATHER_SECONDS = 0.005
 SEEN_KEPT = 2_000
 """Identities remembered per hook: an item that a source shows again is not new."""
 POLL_TIMEOUT = 45.0
+ITEM_LIMIT = 1 << 20
+"""Characters of a polled item above which its long texts are cut. What is delivered is bounded by `AREA_BODY_LIMIT`."""
+LONG_TEXT = 16 << 10
 BACKOFF_CAP = timedelta(hours=1)
 BROKEN_AFTER = 5
 MAX_WAIT = 86_400.0
@@ -192,10 +196,13 @@ async def _poll(
     seen = dict.fromkeys(known)
     incoming = []
     for item in items:
-        payload = item.model_dump(mode="json")
-        key = str(payload[action.identity]) if action.identity else payload_hash(payload)
+        try:
+            key, one = _item(hook["id"], action, item)
+        except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
+            platform.intake.ledger.note(hook["id"], "rejected", f"an item of {action.key} cannot be stored: {error}")
+            continue
         if key not in seen:
-            incoming.append(Incoming(hook["id"], f"item:{key}", payload))
+            incoming.append(one)
         # What the source shows now is remembered as the freshest.
         seen.pop(key, None)
         seen[key] = None
@@ -206,6 +213,18 @@ async def _poll(
     kept = {"node": cursor, "seen": list(seen)[-max(SEEN_KEPT, len(items)) :]}
     await _store(platform, hook, [] if first else incoming, kept, due)
     metrics.POLLS.labels(action.key, "found" if incoming and not first else "nothing").inc()
+
+
+def _item(hook_id: UUID, action: sdk.Action, item: Any) -> tuple[str, Incoming]:
+    """What names an item, and the event that it would be. Raises: ValueError when it cannot be kept."""
+    payload = item.model_dump(mode="json")
+    key = str(payload[action.identity]) if action.identity else payload_hash(payload)
+    one = Incoming(hook_id, f"item:{key}", payload)
+    if (size := len(one.text)) > ITEM_LIMIT:
+        one = Incoming(hook_id, one.dedupe_key, shortened(payload, LONG_TEXT))
+        if len(one.text) > ITEM_LIMIT:
+            one = Incoming(hook_id, one.dedupe_key, {"cut": True, "bytes": size})
+    return key, one
 
 
 _ABOUT = {"area": "run", "account": "account", "hook": "hook"}

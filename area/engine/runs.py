@@ -69,6 +69,7 @@ class Checkpoint:
     """Why the run's event was filtered out, when it was."""
     steps: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    payloads: list[tuple[UUID, UUID, bytes]] = field(default_factory=list)
     asked_at: float = 0.0
     """When the write that went through was sent, by `time.monotonic`: the lease lasts at least from then."""
 
@@ -130,6 +131,11 @@ class Runs:
         rows = await self._pool.fetch(statements.STEPS, run_id)
         return [StepState(**{name: row[name] for name in StepState.__slots__}) for row in rows]
 
+    async def stored_bytes(self, run_id: UUID) -> int:
+        """How much the inputs, outputs and payloads of a run take."""
+        found: int = await self._pool.fetchval(statements.STORED, run_id)
+        return found
+
     async def answers(self, run_id: UUID) -> dict[str, Any]:
         """What has come for the steps of a run that wait for something, by their keys."""
         return {row["step"]: row["answer"] for row in await self._pool.fetch(statements.ANSWERS, run_id)}
@@ -170,8 +176,9 @@ class Runs:
         heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error), c.filtered] for c in batch]
         steps = [row for c in batch for row in c.steps]
         events = [row for c in batch for row in c.events]
+        payloads = [row for c in batch for row in c.payloads]
         rows, asked_at = await self._persist(
-            [*_columns(heads, 7), self.lease, *_columns(steps, 13), *_columns(events, 9)]
+            [*_columns(heads, 7), self.lease, *_columns(steps, 13), *_columns(events, 9), *_columns(payloads, 3)]
         )
         for checkpoint in batch:
             checkpoint.asked_at = asked_at

@@ -175,6 +175,11 @@ WITH given AS (
       $30::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
   JOIN ok ON ok.id = e.run_id
   ON CONFLICT DO NOTHING -- a checkpoint sent again because its answer was lost
+), payloads AS (
+  INSERT INTO blobs (id, run_id, content)
+  SELECT p.id, p.run_id, p.content FROM unnest($31::uuid[], $32::uuid[], $33::bytea[]) AS p(id, run_id, content)
+  JOIN ok ON ok.id = p.run_id
+  ON CONFLICT DO NOTHING
 ), ledger AS (
   INSERT INTO deliveries (id, user_id, hook_id, area_id, event_id, run_id, outcome, reason)
   SELECT area_uuid7(), ok.user_id, events.hook_id, ok.area_id, ok.event_id, ok.id, 'filtered', ok.filtered
@@ -219,6 +224,11 @@ WITH given AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS t(id, fence)
 )
 SELECT runs.id, runs.cancel_requested FROM runs JOIN given ON given.id = runs.id AND given.fence = runs.fence
 WHERE runs.status = 'running'
+"""
+
+STORED = """
+SELECT (SELECT coalesce(sum(coalesce(length(input::text), 0) + coalesce(length(output::text), 0)), 0) FROM run_steps WHERE run_id = $1)
+  + (SELECT coalesce(sum(length(content)), 0) FROM blobs WHERE run_id = $1)
 """
 
 STEPS = "SELECT * FROM run_steps WHERE run_id = $1 ORDER BY position"

@@ -25,7 +25,7 @@ from area.engine.calls import Calls
 from area.engine.connections import held
 from area.engine.connections.accounts import Accounts
 from area.engine.context import Log
-from area.engine.execution import Execution, cut_json
+from area.engine.execution import Execution
 from area.engine.items import Resting, run_items
 from area.engine.links import Links
 from area.engine.plan import PlanStep
@@ -40,7 +40,6 @@ RETRY_BASE = 1.0
 RETRY_CAP = 300.0
 MAX_AGE = timedelta(days=3)
 """A step that has been retried for this long is given up."""
-OUTPUT_LIMIT = 1 << 20
 LINES_BETWEEN_COMMITS = 1000
 LONG_RENDERING = 0.01
 """Seconds after which a rendering is followed by a turn for others."""
@@ -97,7 +96,7 @@ class Steps:
         self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, *, crashed: bool
     ) -> None:
         try:
-            shown = cut_json(step.shown(inputs), OUTPUT_LIMIT)
+            shown = run.fit(step.shown(inputs))
         except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
             self._fail(run, step, state, reason("INVALID_INPUT", f"The input cannot be kept: {error}"))
             return
@@ -137,7 +136,7 @@ class Steps:
             run.stopped = stop.reason or "stopped"
             if isinstance(stop, sdk.Filtered):
                 run.filtered = f"step {step.key!r}: {stop.reason or 'filtered'}"
-            run.finish_step(state, "succeeded", stop.output.model_dump(mode="json") if stop.output else {})
+            run.finish_step(state, "succeeded", run.fit(stop.output.model_dump(mode="json")) if stop.output else {})
             run.outputs[step.key] = state.output
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
             run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
@@ -191,7 +190,7 @@ class Steps:
             output = given.model_dump(mode="json")
         except ValueError as error:
             raise TooDeep(str(error)) from None
-        return cut_json(output, OUTPUT_LIMIT)
+        return run.fit(output)
 
     def _using(
         self,
@@ -225,6 +224,7 @@ class Steps:
         try:
             async with asyncio.timeout(step.timeout), using as context:
                 answer = await step.reaction.reconciler(context, inputs)
+            output = None if answer is None else run.fit(answer.model_dump(mode="json"))
         except sdk.Reconnect as error:
             # Nobody can be asked before the account is connected again; then it is.
             run.held_for = self._reason(run, step, error.message)
@@ -237,7 +237,6 @@ class Steps:
             await self._attempt(run, step, state, inputs, crashed=False)
             return True
         state.effect = "confirmed"
-        output = answer.model_dump(mode="json")
         run.finish_step(state, "succeeded", output)
         if not step.is_item:
             run.outputs[step.key] = output

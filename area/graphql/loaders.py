@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Select, and_, case, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
@@ -137,6 +138,36 @@ class Loaders:
     def items(self) -> DataLoader[UUID, list[m.RunStep]]:
         """The items of a run's loops in their order, by the run's id."""
         return self._steps(m.RunStep.position >= ITEMS_FROM)
+
+    @cached_property
+    def step_values(self) -> DataLoader[tuple[UUID, int], tuple[Any, Any]]:
+        """Input and output of a step, by its run's id and its position."""
+
+        async def load(keys: list[tuple[UUID, int]]) -> list[tuple[Any, Any]]:
+            own = select(m.Run.id).where(m.Run.id == m.RunStep.run_id, m.Run.user_id == self._user_id)
+            columns = (m.RunStep.run_id, m.RunStep.position, m.RunStep.input, m.RunStep.output)
+            named = tuple_(m.RunStep.run_id, m.RunStep.position).in_(keys)
+            async with self._db.sessions() as session:
+                rows = (await session.execute(select(*columns).where(named, own.exists()))).all()
+            found = {(row.run_id, row.position): (row.input, row.output) for row in rows}
+            return [found.get(key, (None, None)) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def payloads(self) -> DataLoader[tuple[UUID, UUID], Any]:
+        """Details that were kept apart, by the id of their run and their own; None where they are not kept any more."""
+
+        async def load(keys: list[tuple[UUID, UUID]]) -> list[Any]:
+            own = select(m.Run.id).where(m.Run.id == m.Blob.run_id, m.Run.user_id == self._user_id)
+            named = tuple_(m.Blob.run_id, m.Blob.id).in_(keys)
+            columns = (m.Blob.run_id, m.Blob.id, m.Blob.content)
+            async with self._db.sessions() as session:
+                rows = (await session.execute(select(*columns).where(named, own.exists()))).all()
+            found = {(row.run_id, row.id): orjson.loads(row.content) for row in rows}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
 
     @cached_property
     def callers(self) -> DataLoader[UUID, m.Call | None]:

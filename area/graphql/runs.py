@@ -10,7 +10,7 @@ import strawberry
 from strawberry import field
 from strawberry.scalars import JSON
 
-from area.core.ids import to_global
+from area.core.ids import row_uuid, to_global
 from area.db import models as m
 from area.engine.feed import LogLine
 from area.engine.plan import ITEMS_FROM
@@ -94,13 +94,24 @@ class RunStep:
     reaction: str = field(description="The reaction's key in the catalogue.")
     status: StepStatus = field(description="Where the step is in its life.")
     attempt: int = field(description="How many attempts were begun.")
-    input: JSON | None = field(description="What the reaction was given, templates filled in.")
-    output: JSON | None = field(description="What it returned.")
     effect: Effect = field(description="What is known of its effect on the outside world.")
     failure: RunFailure | None = field(description="Why it failed.")
     due_at: datetime | None = field(description="When a waiting step goes on.")
     started_at: datetime | None = field(description="When its first attempt began.")
     finished_at: datetime | None = field(description="When it reached its final state.")
+
+    @resolved(description="What the reaction was given, templates filled in.")
+    async def input(self, info: Info) -> JSON | None:
+        """What the reaction was given."""
+        return (await self._values(info))[0]
+
+    @resolved(description="What it returned.")
+    async def output(self, info: Info) -> JSON | None:
+        """What it returned."""
+        return (await self._values(info))[1]
+
+    async def _values(self, info: Info) -> tuple[JSON | None, JSON | None]:
+        return await info.context.loaders.step_values.load((self.row.run_id, self.row.position))
 
     @resolved(description="The reaction in the catalogue; null when it is not there any more.")
     async def definition(self, info: Info) -> LazyReaction | None:
@@ -137,14 +148,19 @@ class RunStep:
             reaction=row.reaction,
             status=StepStatus[row.status.upper()],
             attempt=row.attempt,
-            input=row.input,
-            output=row.output,
             effect=Effect[row.effect.upper()],
             failure=RunFailure.of(row.error, row.key),
             due_at=row.due_at,
             started_at=row.started_at,
             finished_at=row.finished_at,
         )
+
+
+ATTRIBUTES = (
+    "Details, such as a step's `input` or `output`; an empty object when none. Of large ones only a beginning: `cut` is true, "
+    "`bytes` their size, `preview` how they begin."
+)
+PAYLOAD = "The details whole, also where `attributes` has only a beginning of them; ask for it where it is shown, not in lists."
 
 
 @strawberry.type(description="One line of a run's story.")
@@ -169,7 +185,12 @@ class LogEntry:
     kind: LogKind = field(description="What it tells.")
     step_key: str | None = field(description="The key of the step it is about.")
     message: str = field(description="The line.")
-    attributes: JSON = field(description="Details, such as a step's `input` or `output`; an empty object when none.")
+    attributes: JSON = field(description=ATTRIBUTES)
+
+    @resolved(description=PAYLOAD)
+    async def payload(self, info: Info) -> JSON:
+        """The details whole."""
+        return await payload_of(info, self.line)
 
     @resolved(description="The step it is about; null when it is about the run, or the step is not stored yet.")
     async def step(self, info: Info) -> RunStep | None:
@@ -194,6 +215,18 @@ def told(line: LogLine | m.RunEvent) -> dict[str, Any]:
         "message": line.message,
         "attributes": line.data if isinstance(line.data, dict) else {},
     }
+
+
+async def payload_of(info: Info, line: LogLine | m.RunEvent) -> JSON:
+    """A line's details whole, from where they are kept when they are too large for it; else what the line has."""
+    data = line.data if isinstance(line.data, dict) else {}
+    if data.get("cut") is not True:
+        return JSON(data)
+    if line.kind == "step_succeeded" and (step := await step_of(info, line)) is not None:
+        return JSON({"output": (await info.context.loaders.step_values.load((line.run_id, step.row.position)))[1]})
+    payload = row_uuid(str(data.get("payload")), "Payload")
+    found = await info.context.loaders.payloads.load((line.run_id, payload)) if payload else None
+    return JSON(data if found is None else found)
 
 
 async def step_of(info: Info, line: LogLine | m.RunEvent) -> RunStep | None:

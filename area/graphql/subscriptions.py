@@ -21,7 +21,7 @@ from area.graphql.enums import LogKind, LogLevel, stored
 from area.graphql.fields import resolved, streamed
 from area.graphql.nodes import find
 from area.graphql.pages import bad_input, by_number, from_cursor, to_cursor
-from area.graphql.runs import LogEntry, Run, RunStep, level_of, step_of, told
+from area.graphql.runs import ATTRIBUTES, PAYLOAD, LogEntry, Run, RunStep, level_of, payload_of, step_of, told
 
 _RANK = {level: rank for rank, level in enumerate(LogLevel)}
 LiveAfter = Annotated[
@@ -73,7 +73,12 @@ class FeedEvent:
     level: LogLevel = field(description="How much it matters.")
     step_key: str | None = field(description="The key of the step it is about.")
     message: str = field(description="The line.")
-    attributes: JSON = field(description="Details, such as a step's `input` or `output`; an empty object when none.")
+    attributes: JSON = field(description=ATTRIBUTES)
+
+    @resolved(description=PAYLOAD)
+    async def payload(self, info: Info) -> JSON:
+        """The details whole."""
+        return await payload_of(info, self.line)
 
     @resolved(description="The step it is about; null when it is about the run, or the step is not stored yet.")
     async def step(self, info: Info) -> RunStep | None:

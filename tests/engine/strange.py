@@ -97,3 +97,16 @@ async def logs(ctx: sdk.Context, given: Given) -> Anything:
     """Writes lines that cannot be stored as they are."""
     ctx.log("a\ud800b\x00", level="no\x00 level at all, and long", value=nested(300), large=2**70, odd=_Unknown())
     return Anything()
+
+
+@service.reaction("Tell", idempotent=True, pure=True)
+async def tells(ctx: sdk.Context, given: Given) -> Anything:
+    """Writes a line with as much as it is told."""
+    ctx.log("much", text="z" * given.value)
+    return Anything()
+
+
+@service.reaction("Hear", idempotent=True, pure=True)
+async def hears(ctx: sdk.Context, given: Given) -> Anything:
+    """Answers with the length of what it is told."""
+    return Anything(value=len(given.value))

@@ -33,6 +33,7 @@ class Thing(sdk.Outputs):
 
     id: Annotated[str, sdk.Identity] = Field(title="Id", description="Its id.", examples=["1"])
     text: str = Field("", title="Text", description="Its text.", examples=["hello"])
+    more: Any = Field(None, title="More", description="Whatever else there is.", examples=[[1]])
 
 
 shelves: dict[str, list[Thing] | Exception] = {}
@@ -166,6 +167,36 @@ async def test_what_is_gone_and_back_is_not_new(world: World, alone: None) -> No
     shelves[name] = [Thing(id="old"), Thing(id="0")]
     await poll(world, hook)
     assert await fired(world, hook) == before
+
+
+async def test_an_item_of_megabytes_fires_cut_and_one_too_deep_not_at_all(world: World, alone: None) -> None:
+    name = str(new_id())
+    shelves[name] = []
+    hook = await watch(world, name)
+    await poll(world, hook)
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    shelves[name] = [
+        Thing(id="deep", more=deep),
+        Thing(id="long", text="x" * 3_000_000, more=["y" * 20_000, 7]),
+        Thing(id="wide", more=["y" * 100] * 30_000),
+        Thing(id="fine"),
+    ]
+    await poll(world, hook)
+    rows = await world.pool.fetch("SELECT payload FROM events WHERE hook_id = $1 ORDER BY id", hook)
+    cut, wide, fine = [row["payload"] for row in rows]
+    assert (cut["id"], cut["more"][1], fine["id"]) == ("long", 7, "fine")
+    assert cut["text"] == "x" * polling.LONG_TEXT + "… (3,000,000 characters)"
+    assert cut["more"][0].endswith("… (20,000 characters)")
+    assert (wide["cut"], wide["bytes"] > 3_000_000) == (True, True)
+    await world.platform.intake.ledger.flush()
+    line = await world.pool.fetchrow("SELECT outcome, reason FROM deliveries WHERE hook_id = $1", hook)
+    assert line["outcome"] == "rejected"
+    assert "an item of fickle.new_thing cannot be stored" in line["reason"]
+    assert await world.pool.fetchval("SELECT status FROM hooks WHERE id = $1", hook) == "active"
+    await poll(world, hook)
+    assert len(await world.pool.fetch("SELECT 1 FROM events WHERE hook_id = $1", hook)) == 3
 
 
 async def test_a_slow_source_delays_no_other(world: World, alone: None) -> None:
