@@ -1,6 +1,7 @@
 """What Google's services have in common: accounts, and what their answers mean. https://developers.google.com/identity/protocols/oauth2/web-server"""
 
 from collections.abc import Mapping
+from email.utils import getaddresses
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from area.nodes import sdk
 
 USERINFO = "https://www.googleapis.com/oauth2/v2/userinfo"
 SCOPE = "https://www.googleapis.com/auth/"
+NOT_IN_ADDRESS = frozenset(' @<>,;:"\\()[]')
+SEVERAL = "ada@example.com, grace@example.com"
 UNCONSENTED = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
 
 
@@ -109,8 +112,11 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
     )
 
 
-def mapping(response: httpx.Response, *needed: str) -> dict[str, Any]:
-    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
+def mapping(response: httpx.Response, *needed: str, safe: bool = False) -> dict[str, Any]:
+    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something.
+
+    ``safe`` says that the call can be repeated all the same.
+    """
     try:
         found = response.json()
     except ValueError:
@@ -118,7 +124,7 @@ def mapping(response: httpx.Response, *needed: str) -> dict[str, Any]:
     if isinstance(found, dict) and "error" not in found and all(found.get(name) is not None for name in needed):
         return found
     told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    if response.request.method == "GET":
+    if safe or response.request.method == "GET":
         raise sdk.Unavailable(told)
     raise sdk.Unknown(f"{told} The call may have happened.")
 
@@ -132,3 +138,19 @@ def listed(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def segment(part: str) -> str:
     """One segment of a path."""
     return quote(part, safe="")
+
+
+def addresses(line: str, name: str) -> list[str]:
+    """The mail addresses in a line. Raises: Rejected, for the input ``name``, when one is none."""
+    found = [address for _, address in getaddresses([line])]
+    if not found or not all(map(is_address, found)):
+        told = f"{line!r} is not a list of mail addresses. Write {SEVERAL}."
+        raise sdk.Rejected(told, field=name, suggestion=SEVERAL)
+    return found
+
+
+def is_address(given: str) -> bool:
+    """Whether it is a mail address, in ASCII: others need an extension of SMTP, and domains can be written in their xn-- form."""
+    local, _, domain = given.partition("@")
+    printable = given.isascii() and given.isprintable()
+    return bool(local and domain) and printable and not NOT_IN_ADDRESS & {*local, *domain}

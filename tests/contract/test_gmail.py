@@ -9,8 +9,7 @@ from area.nodes.gmail import events, reactions
 from area.nodes.gmail.provider import label_choices
 from tests.contract.documents import SHARED, SPECS
 from tests.contract.plugin import Contracts
-from tests.nodes.google_wire import wired
-from tests.nodes.test_gmail import look, refusal
+from tests.nodes.google_wire import look, refusal, wired
 from tests.providers.gmail import ME, Gmail
 
 BEYOND = (f"GET {ME}/drafts", f"GET {ME}/drafts/r1")

@@ -26,3 +26,16 @@ def wired(service: sdk.Service, there: Google, *scopes: str, **given: Any) -> Fa
     given.setdefault("moment", datetime.now(UTC))
     given.setdefault("settings", {"userinfo_url": f"https://{service.key}.test{USERINFO}"})
     return FakeContext(client, connected=account, **given)
+
+
+async def look(ctx: FakeContext, node: sdk.Action, where: sdk.Inputs) -> list[Any]:
+    """What the next look finds; its cursor is kept."""
+    page = await node.fn(ctx, where)
+    ctx.cursor = page.cursor
+    return list(page.items)
+
+
+def refusal(status: int, reason: str, words: str = "No") -> httpx.Response:
+    """An error as Google writes it."""
+    error = {"code": status, "message": words, "errors": [{"reason": reason, "message": words}]}
+    return httpx.Response(status, json={"error": error}, request=httpx.Request("GET", "https://www.googleapis.com/x"))

@@ -13,7 +13,7 @@ from area.nodes._google import Gone, judge
 from area.nodes.gmail import events, mails, reactions
 from area.nodes.gmail.provider import COMPOSE, MODIFY, READ, SEND, label_choices
 from tests.nodes.conftest import FakeContext, MakeContext
-from tests.nodes.google_wire import wired
+from tests.nodes.google_wire import look, refusal, wired
 from tests.providers.calls import Fault
 from tests.providers.gmail import ME, Gmail
 
@@ -30,13 +30,6 @@ def there() -> Gmail:
 @pytest.fixture
 def ctx(there: Gmail) -> FakeContext:
     return wired(gmail.service, there)
-
-
-async def look(ctx: FakeContext, node: sdk.Action, where: sdk.Inputs) -> list[Any]:
-    """What the next look finds; its cursor is kept."""
-    page = await node.fn(ctx, where)
-    ctx.cursor = page.cursor
-    return list(page.items)
 
 
 # New mails
@@ -413,12 +406,6 @@ def test_each_node_asks_for_the_least() -> None:
     assert gmail.service.auth
     assert gmail.service.auth.covered([MODIFY]) == {MODIFY, READ, COMPOSE, SEND}
     assert gmail.service.auth.covered([COMPOSE]) == {COMPOSE, SEND}
-
-
-def refusal(status: int, reason: str, words: str = "No", **headers: str) -> httpx.Response:
-    error = {"code": status, "message": words, "errors": [{"reason": reason, "message": words}]}
-    request = httpx.Request("GET", "https://gmail.googleapis.com/x")
-    return httpx.Response(status, json={"error": error}, headers=headers, request=request)
 
 
 @pytest.mark.parametrize(

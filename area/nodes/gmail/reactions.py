@@ -198,7 +198,7 @@ async def mark_read(ctx: sdk.Context, which: Which) -> Marked:
 
 async def _modify(ctx: sdk.Context, mail_id: str, add: list[str], remove: list[str]) -> Marked:
     asked = {"addLabelIds": add, "removeLabelIds": remove}
-    found = mapping(await ctx.http.post(f"{ME}/messages/{segment(mail_id)}/modify", json=asked), "id")
+    found = mapping(await ctx.http.post(f"{ME}/messages/{segment(mail_id)}/modify", json=asked), "id", safe=True)
     return Marked(id=str(found["id"]), labels=labels_of(found))
 
 

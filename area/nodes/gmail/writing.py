@@ -9,18 +9,15 @@ from email.utils import formataddr, getaddresses
 from typing import Any, Protocol
 
 from area.nodes import sdk
+from area.nodes._google import SEVERAL, addresses, is_address
 from area.nodes.gmail.mails import encoded, header, text_of
 
-ADDRESS = re.compile(r"^[!-~]+@[!-~]+$")
-"""Addresses beyond ASCII need an extension of SMTP; domains can be written in their xn-- form."""
-NOT_IN_ADDRESS = re.compile(r"[@<>,;\"\\()]")
 MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
 OURS = re.compile(r"^<area-([0-9a-f]{32})@")
 MOST_RECIPIENTS = 100
 MOST_BYTES = 3_500_000
 """Of a mail: in base64 it stays below the 5 MB that a plain request may have."""
 MOST_REFERENCES = 50
-SEVERAL = "ada@example.com, grace@example.com"
 
 
 class Words(Protocol):
@@ -46,7 +43,7 @@ def letter_of(ctx: sdk.Context, letter: Addressed) -> EmailMessage:
         address
         for name, line in (("to", letter.to), ("cc", letter.cc), ("bcc", letter.bcc))
         if line
-        for address in _addresses(line, name)
+        for address in addresses(line, name)
     ]
     if not recipients:
         raise sdk.Rejected(f"The mail has no recipient. Write {SEVERAL}.", field="to", suggestion=SEVERAL)
@@ -125,29 +122,16 @@ def _begun(ctx: sdk.Context, words: Words) -> EmailMessage:
     # The same for every attempt of a step, so that the mail can be found again.
     mark = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:32]
     domain = str(ctx.account.facts.get("email") or "").rpartition("@")[2]
-    message["Message-ID"] = f"<area-{mark}@{domain if ADDRESS.match(f'x@{domain}') else 'gmail.com'}>"
+    message["Message-ID"] = f"<area-{mark}@{domain if is_address(f'x@{domain}') else 'gmail.com'}>"
     message.set_content(words.text)
     if words.html is not None:
         message.add_alternative(words.html, subtype="html")
     return message
 
 
-def _addresses(line: str, name: str) -> list[str]:
-    found = [address for _, address in getaddresses([line])]
-    if not found or not all(map(_is_address, found)):
-        told = f"{line!r} is not a list of mail addresses. Write {SEVERAL}."
-        raise sdk.Rejected(told, field=name, suggestion=SEVERAL)
-    return found
-
-
-def _is_address(given: str) -> bool:
-    local, _, domain = given.rpartition("@")
-    return bool(ADDRESS.match(given)) and not NOT_IN_ADDRESS.search(local) and not NOT_IN_ADDRESS.search(domain)
-
-
 def _people(lines: Iterable[str], without: set[str]) -> list[tuple[str, str]]:
     """Names and addresses, those that can be written to."""
-    found = [pair for pair in getaddresses([_clean(line) for line in lines]) if _is_address(pair[1])]
+    found = [pair for pair in getaddresses([_clean(line) for line in lines]) if is_address(pair[1])]
     return [pair for pair in found if pair[1].lower() not in without][:MOST_RECIPIENTS]
 
 
