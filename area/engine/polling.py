@@ -289,7 +289,9 @@ async def _back_off(platform: Platform, hook: asyncpg.Record, error: Exception, 
         if isinstance(error, sdk.Throttled)
         else min(BACKOFF_CAP.total_seconds(), 15 * 2**failures)
     )
-    due = clock.now() + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311
+    # Never before the moment that a provider named.
+    spread = random.uniform(1.0, 1.2) if isinstance(error, sdk.Throttled) else random.uniform(0.8, 1.2)  # noqa: S311
+    due = clock.now() + timedelta(seconds=wait * spread)
     # What only its user can mend is told at once; everything else after a few attempts.
     hopeless = isinstance(error, sdk.Rejected | sdk.Reconnect)
     status = hook["status"]

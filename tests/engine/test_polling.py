@@ -199,6 +199,40 @@ async def test_an_item_of_megabytes_fires_cut_and_one_too_deep_not_at_all(world:
     assert len(await world.pool.fetch("SELECT 1 FROM events WHERE hook_id = $1", hook)) == 3
 
 
+async def test_a_source_that_fails_is_asked_ever_less_and_heals_by_itself(world: World, alone: None) -> None:
+    name = str(new_id())
+    shelves[name] = sdk.Unavailable("It is away.")
+    hook = await watch(world, name)
+    look = (
+        "SELECT status, failures_in_row AS n, extract(epoch FROM next_due_at - now()) AS wait FROM hooks WHERE id = $1"
+    )
+    for number in range(1, 7):
+        await poll(world, hook)
+        row = await world.pool.fetchrow(look, hook)
+        assert (row["n"], row["status"]) == (number, "broken" if number >= polling.BROKEN_AFTER else "active")
+        assert 0.8 * 15 * 2**number - 5 < row["wait"] < 1.2 * 15 * 2**number
+    shelves[name] = sdk.Throttled("Not so fast.", retry_after=900)
+    await poll(world, hook)
+    assert 895 < (await world.pool.fetchrow(look, hook))["wait"] < 1080, "not before the provider's moment"
+    shelves[name] = []
+    await poll(world, hook)
+    row = await world.pool.fetchrow(look, hook)
+    assert (row["status"], row["n"]) == ("active", 0)
+
+
+async def test_a_source_whose_action_is_gone_is_told_and_delays_no_other(world: World, alone: None) -> None:
+    gone, fine = str(new_id()), str(new_id())
+    shelves[gone], shelves[fine] = [], []
+    first, second = await watch(world, gone), await watch(world, fine)
+    await poll(world, second)
+    shelves[fine] = [Thing(id="1")]
+    await world.pool.execute("UPDATE hooks SET action = 'fickle.no_more' WHERE id = $1", first)
+    await poll(world, first, second)
+    assert await fired(world, second) == ["1"]
+    told = await world.pool.fetchval("SELECT last_error FROM hooks WHERE id = $1", first)
+    assert "fickle.no_more" in told
+
+
 async def test_a_slow_source_delays_no_other(world: World, alone: None) -> None:
     slow, quick = str(new_id()), str(new_id())
     shelves[slow], shelves[quick] = [], []

@@ -13,7 +13,7 @@ from area.db.models import Area
 from area.engine import control
 from area.engine.areas import ReactionDraft, update_area
 from area.engine.executor import NOBODY
-from area.engine.replays import How, Replayed, Which, replay_runs
+from area.engine.replays import How, Replayed, Which, replay_run, replay_runs
 from tests.engine.conftest import Sink, World, http, log
 
 BREAKS = log("a", "{{ trigger.body.n | divided_by: trigger.body.by }}")
@@ -199,3 +199,16 @@ async def test_a_held_run_goes_on_when_what_it_was_held_for_is_gone(world: World
     await world.pool.execute(held, run, {"code": "UNKNOWN"})
     with pytest.raises(Conflict, match="settle that step"):
         await control.resume_run(world.platform, world.user, run)
+
+
+async def test_a_replay_runs_what_ran_or_what_is_published(world: World) -> None:
+    area = await world.area(log("a", "old"))
+    run = await world.happen(area, {})
+    await update_area(world.platform, world.user, area.id, 1, world.draft(log("a", "new")))
+    said = []
+    for use_published in (False, True):
+        again = await replay_run(world.platform, world.user, run, use_published=use_published)
+        await world.execute(again)
+        said.append((await world.steps(again))["a"]["input"]["message"])
+        assert await world.pool.fetchval("SELECT replay_of FROM runs WHERE id = $1", again) == run
+    assert said == ["old", "new"]

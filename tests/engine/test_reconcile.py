@@ -1,0 +1,80 @@
+"""A call whose worker died: a reaction that can ask whether it happened is asked, and nothing happens twice."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from area.engine.areas import ReactionDraft
+from area.engine.platform import Platform
+from area.nodes import sdk
+from tests.engine.conftest import World
+
+service = sdk.Service(key="asked", name="Asked", description="Says whether something happened.")
+says: list[Any] = []
+calls: list[str] = []
+
+
+class Done(sdk.Outputs):
+    """What was done."""
+
+    by: str = Field(title="By", description="Who did it.", examples=["call"])
+
+
+@service.reaction("Act", idempotent=False)
+async def act(ctx: sdk.Context, given: sdk.Inputs) -> Done:
+    """Does it."""
+    calls.append(ctx.idempotency_key)
+    return Done(by="call")
+
+
+@act.reconcile
+async def find(ctx: sdk.Context, given: sdk.Inputs) -> Done | None:
+    """Says whether it was done."""
+    answer = says.pop()
+    if isinstance(answer, Exception):
+        raise answer
+    found: Done | None = answer
+    return found
+
+
+@pytest.fixture(autouse=True)
+def known(platform: Platform) -> Iterator[None]:
+    """The service, in the catalogue while a test runs."""
+    platform.registry.services[service.key] = service
+    platform.registry.reactions[act.key] = act
+    says.clear()
+    calls.clear()
+    yield
+    del platform.registry.services[service.key], platform.registry.reactions[act.key]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "step", "effect", "times", "by"),
+    [
+        (Done(by="before"), "succeeded", "succeeded", "confirmed", 0, "before"),
+        (None, "succeeded", "succeeded", "confirmed", 1, "call"),
+        (sdk.Unavailable("It is away."), "held", "unknown", "unknown", 0, None),
+    ],
+)
+async def test_whoever_takes_over_asks_first(
+    world: World, answer: Any, status: str, step: str, effect: str, times: int, by: str | None
+) -> None:
+    area = await world.area(ReactionDraft("asked.act", {}, key="act"))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    # As a worker leaves it that dies in the call: its intent is durable, and no outcome.
+    await world.platform.runs.claim([run])
+    await world.pool.execute(
+        "INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, effect, started_at) "
+        "VALUES ($1, 0, 'act', 'asked.act', 'running', 1, 'intended', now())",
+        run,
+    )
+    await world.expire_lease(run)
+    says.append(answer)
+    await world.execute(run)
+    found = (await world.steps(run))["act"]
+    assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, times)
+    assert found["output"] == (None if by is None else {"by": by})
+    assert says == []
