@@ -105,7 +105,7 @@ async def test_runs_that_nobody_rang_for_are_counted_as_found(world: World) -> N
 
 async def test_the_lag_of_polls_and_of_the_feed_is_measured(world: World) -> None:
     figures = Figures()
-    area = await world.area(log("a"), action="schedule.every", config={"seconds": 3600})
+    area = await world.area(log("a"), action="schedule.every", config={"seconds": 4000})
     await world.pool.execute("UPDATE hooks SET next_due_at = now() - interval '90 s' WHERE id = $1", area.hook_id)
     await polling.tick(world.platform, ("schedule",))
     assert figures.moved("area_poll_lag_seconds_count", kind="schedule") >= 1

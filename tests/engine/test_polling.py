@@ -340,7 +340,7 @@ async def missed(world: World, misfire: str, ago: str, **config: Any) -> tuple[U
 
 
 async def test_missed_moments_fire_as_their_policy_says(world: World, alone: None) -> None:
-    _, once = await missed(world, "once", "10 minutes")
+    _, once = await missed(world, "once", "10 minutes", seconds=30)
     _, each = await missed(world, "all", "10 minutes")
     _, many = await missed(world, "all", "500 minutes")
     skipping, skipped = await missed(world, "skip", "10 minutes", seconds=3600)
