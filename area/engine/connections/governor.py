@@ -231,8 +231,8 @@ def lesson_of(response: httpx.Response, moment: datetime | None = None) -> Lesso
     return Lesson(
         limit=limits.limit,
         remaining=limits.remaining,
-        reset=None if limits.resets_in is None else now + int(limits.resets_in * 1000),
-        wait=0 if wait is None else max(1, int(wait * 1000)),
+        reset=None if limits.resets_in is None else now + round(limits.resets_in * 1000),
+        wait=0 if wait is None else max(1, round(wait * 1000)),
         is_route=is_route,
     )
 
