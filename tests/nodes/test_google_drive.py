@@ -114,7 +114,7 @@ async def test_a_folder_is_made_and_one_that_is_not_there_is_told(there: GoogleD
 
 async def test_what_had_no_answer_is_found_again(there: GoogleDrive, ctx: FakeContext) -> None:
     text, folder = reactions.Text(name="x", text="x"), reactions.Folder(name="x")
-    share = reactions.Share(file_id=INBOX, email="Zoë <Zoe@example.com>", role=reactions.Role.WRITER)
+    share = reactions.Share(file_id=INBOX, email="Zoë <Zoe@example.com>", access=reactions.Role.WRITER)
     everybody = reactions.Share(file_id=INBOX)
     for node, given in (
         (reactions.upload_text, text),
@@ -131,7 +131,7 @@ async def test_what_had_no_answer_is_found_again(there: GoogleDrive, ctx: FakeCo
         if node is not reactions.share:
             assert await node.reconciler(ctx, given) is None
     assert reactions.share.reconciler
-    reading = share.model_copy(update={"role": reactions.Role.READER})
+    reading = share.model_copy(update={"access": reactions.Role.READER})
     assert await reactions.share.reconciler(ctx, reading) is None, "she may write, which is something else"
 
 
@@ -139,12 +139,12 @@ async def test_what_had_no_answer_is_found_again(there: GoogleDrive, ctx: FakeCo
 
 
 async def test_a_file_is_shared_with_somebody_or_with_everybody(there: GoogleDrive, ctx: FakeContext) -> None:
-    told = reactions.Share(file_id=INBOX, email="zoe@example.com", role=reactions.Role.COMMENTER, message="Schau ✨")
+    told = reactions.Share(file_id=INBOX, email="zoe@example.com", access=reactions.Role.COMMENTER, message="Schau ✨")
     got = await reactions.share.fn(ctx, told)
-    assert (got.file_id, got.role, got.email) == (INBOX, "commenter", "zoe@example.com")
+    assert (got.file_id, got.access, got.email) == (INBOX, "commenter", "zoe@example.com")
     await reactions.share.fn(ctx, reactions.Share(file_id=INBOX, email="bob@example.com"))
     everybody = await reactions.share.fn(ctx, reactions.Share(file_id=INBOX))
-    assert (everybody.role, everybody.email) == ("reader", "")
+    assert (everybody.access, everybody.email) == ("reader", "")
     assert [one["type"] for one in there.permissions[INBOX]] == ["user", "user", "anyone"]
     assert there.mails == [{"to": "zoe@example.com", "message": "Schau ✨"}]
     asked = [

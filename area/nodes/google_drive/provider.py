@@ -39,7 +39,8 @@ async def folder_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sd
     return [sdk.Choice(str(one["id"]), str(one.get("name") or one["id"])) for one in found if one.get("id")]
 
 
-FolderId = Annotated[str, sdk.Choices(folder_choices)]
+FolderId = Annotated[str | None, sdk.Choices(folder_choices)]
+"""A folder's id; None stands for the top of My Drive, or for anywhere."""
 
 
 class File(sdk.Outputs):

@@ -39,7 +39,7 @@ class Made(sdk.Inputs):
     """What is made, and where."""
 
     name: str = Field(title="Name", description="Its name.", min_length=1, max_length=255, examples=["Report.txt"])
-    folder: FolderId | None = Field(
+    folder: FolderId = Field(
         None,
         title="Folder",
         description="The id of a folder that was made here; left out, it goes to the top of My Drive.",
@@ -86,7 +86,7 @@ class Share(sdk.Inputs):
         max_length=320,
         examples=["grace@example.com"],
     )
-    role: Role = Field(Role.READER, title="May", description="Read, comment or write.", examples=[Role.READER])
+    access: Role = Field(Role.READER, title="Access", description="Read, comment or write.", examples=[Role.READER])
     message: str | None = Field(
         None,
         title="Message",
@@ -107,7 +107,7 @@ class Shared(sdk.Outputs):
 
     id: str = Field(title="Id", description="The permission's id.", examples=["12345678901234567890"])
     file_id: str = Field(title="File", description="The file's id.", examples=["1a2B3c4D5e6F7g8H9i0JkLmNoPqRsTuVw"])
-    role: str = Field(title="May", description="reader, commenter or writer.", examples=["reader"])
+    access: str = Field(title="Access", description="reader, commenter or writer.", examples=["reader"])
     email: str = Field(
         title="With", description="The mail address; empty for everybody.", examples=["grace@example.com"]
     )
@@ -133,7 +133,7 @@ async def create_folder(ctx: sdk.Context, folder: Folder) -> File:
 @service.reaction("Share a file", idempotent=False, scopes=(OWN,))
 async def share(ctx: sdk.Context, given: Share) -> Shared:
     """Lets somebody, or everybody with the link, see or change a file or folder."""
-    asked = {"role": given.role.value, "type": "anyone"}
+    asked = {"role": given.access.value, "type": "anyone"}
     query = {"fields": "id,type,role,emailAddress", "supportsAllDrives": "true"}
     if given.email:
         found = addresses(given.email, "email")
@@ -169,7 +169,7 @@ async def _was_shared(ctx: sdk.Context, given: Share) -> Shared | None:
     wanted = addresses(given.email, "email")[0].lower() if given.email else ""
     for one in listed(mapping(await ctx.http.get(_permissions(given), params=query)), "permissions"):
         same = str(one.get("emailAddress") or "").lower() == wanted if wanted else one.get("type") == "anyone"
-        if same and one.get("role") == given.role.value and one.get("id"):
+        if same and one.get("role") == given.access.value and one.get("id"):
             return _shared(one, given)
     return None
 
@@ -207,5 +207,5 @@ def _permissions(given: Share) -> str:
 
 
 def _shared(found: dict[str, Any], given: Share) -> Shared:
-    role, email = str(found.get("role") or given.role.value), str(found.get("emailAddress") or given.email or "")
-    return Shared(id=str(found["id"]), file_id=given.file_id, role=role, email=email)
+    role, email = str(found.get("role") or given.access.value), str(found.get("emailAddress") or given.email or "")
+    return Shared(id=str(found["id"]), file_id=given.file_id, access=role, email=email)

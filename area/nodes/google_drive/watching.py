@@ -7,7 +7,7 @@ from pydantic import Field
 
 from area.nodes import sdk
 from area.nodes._google import Expired, Gone, listed, mapping
-from area.nodes.google_drive.provider import FIELDS, FOLDER, READ, File, file_of, folder_choices, moment_of, service
+from area.nodes.google_drive.provider import FIELDS, FILE_ID, FOLDER, READ, File, FolderId, file_of, moment_of, service
 
 EVERY = timedelta(minutes=1)
 GRACE = timedelta(minutes=1)
@@ -21,11 +21,11 @@ EVERYWHERE = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 class Where(sdk.Inputs):
     """Which folder."""
 
-    folder: Annotated[str | None, sdk.Choices(folder_choices), sdk.NoTemplate] = Field(
+    folder: Annotated[FolderId, sdk.NoTemplate] = Field(
         None,
         title="Folder",
         description="The id of the folder; left out, files anywhere count. Folders within it are looked at apart.",
-        pattern=r"^[A-Za-z0-9_-]{1,200}$",
+        pattern=FILE_ID,
         examples=["1FolderExampleIdA"],
     )
     folders_too: Annotated[bool, sdk.NoTemplate] = Field(
