@@ -190,7 +190,7 @@ class GuardedTransport(AiohttpTransport):
                 answer = await self._session.request(
                     request.method,
                     URL(str(url), encoded=True),
-                    headers=request.headers.multi_items(),
+                    headers=_headers(request),
                     data=body,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(
@@ -274,6 +274,13 @@ def _embedded(address: Address) -> Address:
 
 def _is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _headers(request: httpx.Request) -> list[tuple[str, str]]:
+    try:
+        return [(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
+    except UnicodeDecodeError:  # httpx finds the encoding, at a price
+        return request.headers.multi_items()
 
 
 def _body(request: httpx.Request) -> Any:

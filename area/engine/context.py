@@ -10,6 +10,7 @@ from uuid import UUID
 
 import aiohttp
 import httpx
+from httpx import USE_CLIENT_DEFAULT
 
 from area.core.clock import now
 from area.core.http import Egress, make_client, make_session
@@ -55,17 +56,31 @@ class NodeClient(httpx.AsyncClient):
         *,
         gate: Gate | None,
         mapped: Callable[[httpx.Response], Awaitable[None]] | None,
+        transport: httpx.AsyncBaseTransport,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(transport=transport, **options)
+        self._straight = transport
         self._gate = gate
         self._mapped = mapped
 
-    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = USE_CLIENT_DEFAULT,
+        follow_redirects: Any = USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
         """Send one request, and those that its authorisation adds. Raises: sdk.NodeError, httpx's errors."""
         if self._gate:
             await self._gate.admit(request)
-        response = await super().send(request, stream=True, **options)
+        authorised = (self.auth if auth is USE_CLIENT_DEFAULT else auth) or request.url.userinfo
+        if authorised or follow_redirects is True:
+            response = await super().send(request, stream=True, auth=auth, follow_redirects=follow_redirects)
+        else:
+            # Straight out: what httpx does for authorisation, redirects and cookies costs as much as the call itself.
+            response = await self._straight.handle_async_request(request)
         try:
             failed = response.status_code >= 400
             if failed:

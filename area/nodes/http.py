@@ -128,7 +128,8 @@ class Change(sdk.Outputs):
 async def request(ctx: sdk.Context, what: Request) -> Answer:
     """Sends an HTTP request and hands on the answer. A failing status fails the step."""
     headers = httpx.Headers(what.headers, encoding="utf-8")
-    headers.setdefault("Idempotency-Key", ctx.idempotency_key)
+    if "Idempotency-Key" not in headers:
+        headers["Idempotency-Key"] = ctx.idempotency_key
     started = perf_counter()
     if isinstance(what.body, str):
         response = await ctx.http.request(what.method.value, what.url, headers=headers, content=what.body)
@@ -138,7 +139,7 @@ async def request(ctx: sdk.Context, what: Request) -> Answer:
     return Answer(
         status=response.status_code,
         ok=response.is_success,
-        headers=dict(response.headers),
+        headers=dict(response.headers.items()),
         body=_parsed(response),
         duration_ms=round((perf_counter() - started) * 1000, 2),
     )
