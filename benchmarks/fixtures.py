@@ -28,8 +28,8 @@ class Account:
     areas: dict[str, Planted]
 
 
-def _call(sink: str) -> ReactionDraft:
-    config = {"method": "POST", "url": f"{sink}/sink", "body": {"n": "{{ trigger.body.n }}"}}
+def _call(sink: str, path: str = "sink") -> ReactionDraft:
+    config = {"method": "POST", "url": f"{sink}/{path}", "body": {"n": "{{ trigger.body.n }}"}}
     return ReactionDraft("http.request", config)
 
 
@@ -43,6 +43,7 @@ def shapes(sink: str) -> dict[str, list[ReactionDraft]]:
         "log": [ReactionDraft("flow.log", {"message": "Order {{ trigger.body.n }}"})],
         "calls": [_call(sink), _call(sink)],
         "computed": [*computed, _call(sink)],
+        "slow": [_call(sink, "slow")],
         "timed": [ReactionDraft("http.request", timed), ReactionDraft("flow.log", {"message": "Told"})],
     }
 
@@ -52,12 +53,17 @@ async def plant(settings: Settings, sink: str) -> Account:
     platform = await open_platform(settings)
     try:
         signed_in = await AuthService(platform.db, settings).sign_up("bench@example.com", "only-for-benchmarks")
+        drafts = [
+            AreaDraft(name, "webhook.received", {"secret": SECRET}, reactions)
+            for name, reactions in shapes(sink).items()
+        ]
+        changed = [ReactionDraft("flow.log", {"message": "Now {{ trigger.value }}"})]
+        drafts.append(AreaDraft("watching", "http.changed", {"url": f"{sink}/value"}, changed))
         areas = {}
-        for name, reactions in shapes(sink).items():
-            draft = AreaDraft(name, "webhook.received", {"secret": SECRET}, reactions)
+        for draft in drafts:
             area = await create_area(platform, signed_in.user_id, draft)
             token = await platform.db.pool.fetchval(TOKEN, area.id)
-            areas[name] = Planted(area.id, f"{settings.public_url}/hooks/{token}")
+            areas[draft.name] = Planted(area.id, f"{settings.public_url}/hooks/{token}")
         return Account(signed_in.access_token, areas)
     finally:
         await platform.close()

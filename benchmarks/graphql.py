@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -13,14 +14,16 @@ from rich.table import Table
 from area.core.ids import to_global
 from area.db.session import plain_url
 from area.nodes.registry import load
+from benchmarks.bench import percentile
 from benchmarks.fixtures import SECRET, plant
-from benchmarks.run import GENERATOR_FULL, both, percentile
 from benchmarks.stack import Stack
 
 CONNECTIONS = 32
 SUBSCRIBERS = 1_000
 LINES = 10_000
 READERS = 8
+GENERATOR_FULL = 0.9
+"""Above this share of a core the load generator, not the server, sets the rate."""
 ABUSES = ("nothing", "replay", "repeated fields", "unknown fields", "introspection", "large pages", "large variables")
 ROWS = """query($ids: [ID!]!) { nodes(ids: $ids) { ... on ComponentDefinition {
   a: id b: key c: name d: description e: id f: key g: name h: description i: key j: name } } }"""
@@ -38,6 +41,11 @@ SELECT id FROM run
 """
 
 Row = tuple[str, str, str]
+
+
+def both(values: Sequence[float]) -> str:
+    """Median and 99th percentile."""
+    return f"{percentile(values, 0.5):.1f} / {percentile(values, 0.99):.1f} ms" if values else "none"
 
 
 class Bench:
@@ -111,7 +119,7 @@ class Bench:
             seen = self._load("beside", url=self._url, abuse=abuse, run=run, seconds=5, abusers=4)
             codes = ", ".join(f"{code} {count}" for code, count in seen["codes"].items())
             p50, p99, most = (percentile(seen["times"], share) for share in (0.5, 0.99, 1))
-            told = f"p50 {p50}, p99 {p99}, max {most}"
+            told = f"p50 {p50:.1f}, p99 {p99:.1f}, max {most:.1f} ms"
             rows.append((f"Another's query beside 4 clients: {abuse}", f"{told}; {codes}".rstrip("; "), "100 ms"))
         return rows
 

@@ -33,8 +33,8 @@ def signed(secret: str) -> Prepare:
     return prepare
 
 
-async def flood(url: str, secret: str, connections: int, seconds: float, count: int) -> dict[str, Any]:
-    """Closed loop: every connection posts its next delivery when the last one is answered."""
+async def flood(url: str, secret: str, connections: int, seconds: float, count: int, urls: int = 1) -> dict[str, Any]:
+    """Closed loop: each connection posts again when it is answered. ``{n}`` in the URL counts ``urls`` round."""
     prepare, failed, number = signed(secret), 0, 0
     times: list[float] = []
     begin, cpu = time.perf_counter(), time.process_time()
@@ -45,7 +45,7 @@ async def flood(url: str, secret: str, connections: int, seconds: float, count: 
             number += 1
             body, headers = prepare(number)
             sent = time.perf_counter()
-            async with session.post(url, data=body, headers=headers) as answer:
+            async with session.post(url.replace("{n}", str(number % urls)), data=body, headers=headers) as answer:
                 await answer.read()
                 failed += answer.status != 202
             times.append(time.perf_counter() - sent)
@@ -62,7 +62,7 @@ async def pace(url: str, secret: str, rate: int, seconds: float, socket_url: str
     prepare, failed = signed(secret), 0
     sent: dict[str, float] = {}
     seen: dict[str, float] = {}
-    async with connect(socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+    async with connect(socket_url, subprotocols=[Subprotocol("graphql-transport-ws")] if token else None) as socket:
         await _subscribe(socket, token)
         reader = asyncio.create_task(_read(socket, seen))
         async with aiohttp.ClientSession() as session:
@@ -95,6 +95,9 @@ async def pace(url: str, secret: str, rate: int, seconds: float, socket_url: str
 
 
 async def _subscribe(socket: ClientConnection, token: str) -> None:
+    if not token:  # the naive feed begins by itself
+        await socket.recv()
+        return
     await socket.send(
         orjson.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}).decode()
     )
@@ -114,7 +117,10 @@ async def _expect(socket: ClientConnection, kind: str) -> None:
 async def _read(socket: ClientConnection, seen: dict[str, float]) -> None:
     async for raw in socket:
         message, moment = orjson.loads(raw), time.perf_counter()
-        if message["type"] == "ping":
+        if "type" not in message:
+            if event := message.get("event"):
+                seen.setdefault(event, moment)
+        elif message["type"] == "ping":
             await socket.send('{"type":"pong"}')
         elif message["type"] == "next":
             for event in message["payload"]["data"]["feed"]["events"]:

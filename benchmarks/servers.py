@@ -1,5 +1,6 @@
 """What the platform talks to while it is measured: a sink for outgoing calls, and a raw route to compare with."""
 
+import asyncio
 import sys
 import time
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 delays: list[float] = []
+watched = {"value": 0, "asked": 0}
 
 
 async def sink(request: Request) -> Response:
@@ -20,6 +22,27 @@ async def sink(request: Request) -> Response:
     if body.get("sent"):
         delays.append(arrived - float(body["sent"]))
     return Response(b'{"ok":true}', media_type="application/json")
+
+
+async def slow(request: Request) -> Response:
+    """Take a call, and 100 ms for it."""
+    await request.body()
+    await asyncio.sleep(0.1)
+    return Response(b'{"ok":true}', media_type="application/json")
+
+
+async def value(request: Request) -> Response:
+    """A value that changes when it is told to, for pollers; how often it was asked for is counted."""
+    if request.method == "POST":
+        watched["value"], watched["asked"] = int(watched["value"]) + 1, 0
+    else:
+        watched["asked"] += 1
+    return Response(orjson.dumps({"value": watched["value"]}), media_type="application/json")
+
+
+async def asked(_request: Request) -> Response:
+    """How often the value was asked for since it changed."""
+    return Response(orjson.dumps(watched["asked"]), media_type="application/json")
 
 
 async def noted(_request: Request) -> Response:
@@ -36,7 +59,14 @@ async def raw(request: Request) -> Response:
 
 
 app = Starlette(
-    routes=[Route("/sink", sink, methods=["POST"]), Route("/noted", noted), Route("/raw", raw, methods=["POST"])]
+    routes=[
+        Route("/sink", sink, methods=["POST"]),
+        Route("/slow", slow, methods=["POST"]),
+        Route("/value", value, methods=["GET", "POST"]),
+        Route("/asked", asked),
+        Route("/noted", noted),
+        Route("/raw", raw, methods=["POST"]),
+    ]
 )
 
 if __name__ == "__main__":

@@ -68,10 +68,10 @@ class Stack:
         self._embedded.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        """Start ``python -m words``."""
+    def environment(self) -> dict[str, str]:
+        """What a process of the platform is told."""
         settings = self.settings
-        environment = {
+        return {
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "AREA_DATABASE_URL": settings.database_url.get_secret_value(),
@@ -82,10 +82,13 @@ class Stack:
             "AREA_EGRESS_ALLOW": "127.0.0.0/8",
             "AREA_LOG_LEVEL": "ERROR",
         }
+
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
+        """Start ``python -m words``, with ``more`` in its environment."""
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
             cwd=self.directory,
-            env=environment,
+            env=self.environment() | more,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=tied_to_parent(signal.SIGKILL),
@@ -144,7 +147,8 @@ def wait_for(url: str) -> None:
     raise TimeoutError(f"{url} did not answer within {READY_SECONDS:.0f} seconds.")
 
 
-def memory(process: "subprocess.Popen[bytes]") -> float:
-    """Resident memory, in MiB."""
-    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True, check=True)
-    return int(shown.stdout) / 1024
+def memory(process: "subprocess.Popen[bytes]", peak: bool = False) -> float:
+    """Resident memory, in MB of a million bytes: now, or the most there ever was."""
+    name = "VmHWM:" if peak else "VmRSS:"
+    found = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith(name))
+    return int(found.split()[1]) * 1024 / 1e6
