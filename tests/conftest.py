@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from area.app.embedded import Embedded
@@ -28,6 +30,8 @@ SECRET_KEY = "only-for-tests-only-for-tests-only-for-tests"
 
 # As the platform's own processes log. The library's default draws tracebacks with all local variables, which takes seconds.
 log.configure("ERROR")
+# Loggers are not remembered, so that a test can listen to those that others have used.
+structlog.configure(cache_logger_on_first_use=False)
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +92,13 @@ async def user(platform: Platform) -> UUID:
         "INSERT INTO users (id, email, display_name) VALUES ($1, $2, 'Test')", user_id, f"{user_id.hex}@example.com"
     )
     return user_id
+
+
+@pytest.fixture
+def lines() -> Iterator[StringIO]:
+    """All that is logged from now on, as a collector gets it: every level, tracebacks included."""
+    before, heard = structlog.get_config(), StringIO()
+    log.configure("DEBUG", json=True)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(heard), cache_logger_on_first_use=False)
+    yield heard
+    structlog.configure(**before)
