@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types imports drift bench migrate schema clean
+.PHONY: help dev test check lint types imports drift bench chaos migrate schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do \
@@ -52,6 +52,9 @@ drift: $(STAMP)
 
 bench: $(STAMP) ## Measure throughput and latency
 	@$(BIN)/python -m benchmarks.run
+
+chaos: $(STAMP) ## Kill, freeze and cut off everything under load; ARGS=--quick for less
+	@$(BIN)/python -m chaos $(ARGS)
 
 migrate: $(STAMP) ## Bring the database at AREA_DATABASE_URL to this version
 	@$(BIN)/area migrate

@@ -223,7 +223,8 @@ def main() -> None:
     except (EmbeddedError, ManifestError, ScaffoldError, WatchError) as error:
         fail(str(error))
     except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
-        fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fail(f"A server is out of reach: {why}. `area doctor` says which, and what to do.")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -5,13 +5,12 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from area.db.session import AWAY
+from area.db.orm import is_away
 
 RETRY_AFTER = 5
 """Seconds after which a provider may try again."""
@@ -47,14 +46,6 @@ def unavailable() -> Problem:
     )
 
 
-def is_postgres_down(error: BaseException) -> bool:
-    """Whether ``error`` means that Postgres cannot be used now, whichever library met it."""
-    if isinstance(error, DBAPIError):
-        cause = error.orig.__cause__ if error.orig is not None else None
-        return error.connection_invalidated or isinstance(cause, AWAY)
-    return isinstance(error, AWAY)
-
-
 async def on_problem(_request: Request, error: Exception) -> Response:
     """Starlette's handler for `Problem`."""
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class
@@ -74,6 +65,6 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_error(_request: Request, error: Exception) -> Response:
     """Starlette's handler for what nobody foresaw; the text of ``error`` stays in the log."""
-    if is_postgres_down(error):
+    if is_away(error):
         return unavailable().response()
     return Problem(500, "Something went wrong on our side; it is in the log.").response()

@@ -30,6 +30,8 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
     logging.basicConfig(
         level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
     )
+    # Its pool tells each try at a Postgres that is away, with a traceback; those who wanted a connection tell it once.
+    logging.getLogger("asyncpg.pool").setLevel(max(number, logging.ERROR))
     # SAQ warns at every stop that its idle listeners were cancelled, which is how they end.
     logging.getLogger("saq").setLevel(max(number, logging.ERROR))
 

@@ -3,11 +3,20 @@
 import orjson
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from area.core.jsons import dump
 from area.core.settings import Settings
-from area.db.session import COMMAND_TIMEOUT
+from area.db.session import AWAY, COMMAND_TIMEOUT
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether ``error`` means that Postgres cannot be used now, whichever library met it."""
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        return error.connection_invalidated or isinstance(cause, AWAY)
+    return isinstance(error, AWAY)
 
 
 def sqlalchemy_url(url: str) -> URL:

@@ -3,6 +3,7 @@
 SQLAlchemy is loaded by the first session: the worker and the scheduler live without it, and without its 20 MB.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -20,6 +21,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 COMMAND_TIMEOUT = 15.0
 """Seconds after which a statement is given up: a database that hangs must not hang its callers."""
+
+CLOSE_SECONDS = 5.0
 
 AWAY = (
     OSError,
@@ -60,10 +63,14 @@ class Database:
         return self._sessions
 
     async def close(self) -> None:
-        """Let go of every connection."""
-        if self._engine is not None:
-            await self._engine.dispose()
-        await self.pool.close()
+        """Let go of every connection; of a Postgres that does not answer, without taking leave."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._engine is not None:
+                    await self._engine.dispose()
+                await self.pool.close()
+        except AWAY:
+            self.pool.terminate()
 
 
 def plain_url(url: str) -> str:

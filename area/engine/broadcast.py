@@ -118,8 +118,8 @@ class Wakeups:
             await asyncio.wait({begun, self._task}, timeout=BEGIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             begun.cancel()
             self._task.cancel()
-            with suppress(asyncio.CancelledError, KeyError):  # broadcaster's own, when it has not subscribed yet
-                await self._task
+            # A subscription that is cut short in its beginning ends with an error of broadcaster's own.
+            await asyncio.gather(self._task, return_exceptions=True)
         with suppress(asyncio.CancelledError):
             await self._broadcast.disconnect()
 

@@ -11,7 +11,9 @@ from broadcaster import Broadcast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from saq import Job
+from saq.job import Status
 from saq.queue.redis import RedisQueue
+from saq.utils import now, seconds
 
 from area.core import log
 from area.core.ids import new_id
@@ -39,6 +41,26 @@ class PatientQueue(RedisQueue):
         except (RedisError, OSError):
             await asyncio.sleep(PATIENCE)
             return None
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        """Remove the jobs of dead workers; their runs are in Postgres.
+
+        SAQ's own sweep asks each such job to abort and listens for the answer, and its listener never ends: from then on,
+        it spins whenever Redis is away.
+        """
+        if not await self.redis.set(self._sweep, 1, nx=True, ex=lock):
+            return []
+        swept = []
+        for id_ in await self.redis.lrange(self._active, 0, -1):
+            job = await self._get_job_by_id(id_)
+            if job is None or job.stuck or (job.status != Status.ACTIVE and seconds(now() - job.queued) > lock):
+                async with self.redis.pipeline(transaction=True) as pipe:
+                    pipe.lrem(self._active, 0, id_)  # type: ignore[arg-type]
+                    pipe.zrem(self._incomplete, id_)
+                    pipe.delete(id_)
+                    await pipe.execute()
+                swept.append(str(id_))
+        return swept
 
 
 class Doorbell:

@@ -1,6 +1,5 @@
 """Intake: events and their runs in one statement, many deliveries to a commit (laws 1 and 4)."""
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
@@ -28,8 +27,11 @@ from area.nodes.registry import Registry
 
 logger = log.get(__name__)
 
-ANSWER_SECONDS = 8.0
-"""Longest wait for a commit, in seconds. Senders commonly give up after 10."""
+ANSWER_SECONDS = 6.0
+"""Longest that a delivery may take, in seconds: a Postgres that hangs is answered for as one that is away.
+
+Senders commonly give up after 10 seconds, and a server that is told to stop gives its requests 8.
+"""
 HOOK_CACHE_SECONDS = 1.0
 """How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
 HOOK_CACHE_SIZE = 20_000
@@ -148,8 +150,7 @@ class Intake:
 
     async def submit(self, incoming: Incoming) -> Accepted:
         """Durable when this returns. Raises: asyncpg.PostgresError or OSError when Postgres is out of reach."""
-        # Not waited for longer than a sender waits: a database that hangs is answered for as one that is away.
-        return await asyncio.wait_for(self._batcher.submit(incoming), ANSWER_SECONDS)
+        return await self._batcher.submit(incoming)
 
     async def hook_by_token(self, token: str) -> HookView | None:
         """The hook behind a private URL."""

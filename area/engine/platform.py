@@ -1,6 +1,6 @@
 """Everything a process needs, opened once and closed once."""
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -89,14 +89,13 @@ class Platform:
 
     async def close(self) -> None:
         """Let go of everything, in the opposite order."""
-        await self.admission.settle()
-        await self.intake.ledger.settle()
-        await self.doorbell.settle()
-        await self.accounts.vault.settle()
-        await self.wakeups.stop()
-        await self.clients.close()
-        await self.redis.aclose()
-        await self.db.close()
+        async with AsyncExitStack() as last_first:  # what one cannot let go of does not keep the others
+            for close in (self.db.close, self.redis.aclose, self.clients.close, self.wakeups.stop):
+                last_first.push_async_callback(close)
+            await self.admission.settle()
+            await self.intake.ledger.settle()
+            await self.doorbell.settle()
+            await self.accounts.vault.settle()
 
 
 def open_redis(url: str) -> Redis:

@@ -15,6 +15,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from area.auth.attempts import Buckets
 from area.auth.caller import Scope
+from area.db.orm import is_away
 from area.graphql.context import Context
 from area.graphql.documents import Documents, Prepared, Refused, is_mutation, is_subscription
 from area.graphql.formatting import format_errors
@@ -127,6 +128,7 @@ class Executor:
                 async with aclosing(await self._source(ready, context)) as source:
                     try:
                         async for result in source:
+                            _whole(result)
                             yield told(result)
                     except GraphQLError as error:
                         # graphql-core lets what a stream itself raises pass through.
@@ -148,6 +150,16 @@ class Executor:
         if isinstance(source, ExecutionResult):
             raise Refused(list(source.errors or ()))
         return cast(AsyncGenerator[ExecutionResult, None], source)
+
+
+def _whole(result: ExecutionResult) -> None:
+    """Raise what kept Postgres from filling in a stream's answer: half an answer with a cursor past it would be a gap."""
+    for error in result.errors or ():
+        cause: BaseException | None = error
+        while isinstance(cause, GraphQLError):
+            cause = cause.original_error
+        if cause is not None and is_away(cause):
+            raise cause
 
 
 def told(result: ExecutionResult, extensions: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from area.app import bodies
-from area.app.problems import is_postgres_down, unavailable
+from area.app.problems import unavailable
 from area.core import log
 from area.core.errors import AreaError, Conflict, InvalidInput, NotFound
+from area.db.orm import is_away
 from area.engine import approvals
 from area.engine.platform import Platform
 
@@ -54,7 +55,7 @@ def routes(platform: Platform) -> list[Route]:
         except AreaError as error:
             return _refusal(error)
         except Exception as error:
-            if not is_postgres_down(error):
+            if not is_away(error):
                 raise
             return _page("Try again in a moment", f"<p>{escape(unavailable().detail)}</p>", 503, {"Retry-After": "5"})
 

@@ -1,5 +1,6 @@
 """The private URLs of hooks. Plain ASGI, in front of routing and middleware: it is the busiest path of all."""
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,9 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from area.app import bodies
-from area.app.problems import Problem, is_postgres_down, unavailable
+from area.app.problems import Problem, unavailable
 from area.core import log
-from area.engine.intake import BadDelivery, UnknownHook
+from area.db.orm import is_away
+from area.engine.intake import ANSWER_SECONDS, BadDelivery, UnknownHook
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -66,7 +68,8 @@ class Hooks:
             raw=raw,
             content_type=content_type,
         )
-        result = await self._intake.deliver(token, delivery, lambda: parsed(scope, raw, content_type))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            result = await self._intake.deliver(token, delivery, lambda: parsed(scope, raw, content_type))
         if result.answer is not None:
             return result.answer
         event = None if result.event_id is None else str(result.event_id)
@@ -107,7 +110,7 @@ def explain(error: Exception) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, asyncpg.DataError):
         return Problem(400, "The body has characters that cannot be stored, such as NUL; send it without them.")
-    if is_postgres_down(error):
+    if is_away(error):
         return unavailable()
     logger.error("hooks.failed", exc_info=error)
     return Problem(500, "Something went wrong on our side and nothing was accepted; send this again.")

@@ -1,5 +1,7 @@
 """``/webhooks/{service}``: where a provider with one address for all its users delivers."""
 
+import asyncio
+
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -8,7 +10,7 @@ from area.app import bodies
 from area.app.problems import RETRY_AFTER, Problem
 from area.app.routes.hooks import answered, explain, parsed
 from area.engine.endpoints import Endpoints, NotYet
-from area.engine.intake import UnknownHook
+from area.engine.intake import ANSWER_SECONDS, UnknownHook
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -25,7 +27,8 @@ def routes(platform: Platform) -> list[Route]:
         method = "GET" if request.method == "HEAD" else request.method
         delivery = sdk.WebhookDelivery(method, headers, dict(request.query_params), raw, None, content_type)
         try:
-            taken = await endpoints.deliver(service, delivery, lambda: parsed(request.scope, raw, content_type))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                taken = await endpoints.deliver(service, delivery, lambda: parsed(request.scope, raw, content_type))
         except (Problem, ClientDisconnect):
             raise
         except UnknownHook:

@@ -1,0 +1,1 @@
+"""Chaos: the platform's real processes under load, while everything around them is killed, frozen and cut off."""
