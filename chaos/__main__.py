@@ -36,6 +36,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few of most faults, in about a minute and a half")
     parser.add_argument("--seed", type=int, default=None, help="which random moments; printed, to be given again")
     parser.add_argument("--rate", type=float, default=25.0, help="deliveries a second")
+    parser.add_argument(
+        "--pause", type=float, default=1.0, metavar="FACTOR", help="times the pauses between the faults"
+    )
     parser.add_argument("--only", metavar="WORDS", help="only the faults whose name has these words")
     parser.add_argument(
         "--times", metavar="N", type=int, help="how often each fault befalls, instead of its own number"
@@ -52,12 +55,16 @@ def main() -> None:
         counts = {name: max(count, 1) for name, count in counts.items() if given.only.lower() in name.lower()}
     if given.times is not None:
         counts = dict.fromkeys(counts, given.times)
+    pauses = {
+        lane: (shortest * given.pause, longest * given.pause)
+        for lane, (shortest, longest) in (QUICK_PAUSES if given.quick else FULL_PAUSES).items()
+    }
     seed = random.randrange(1 << 32) if given.seed is None else given.seed
     plan = Plan(
         seed,
         given.rate,
         counts,
-        QUICK_PAUSES if given.quick else FULL_PAUSES,
+        pauses,
         outage_seconds=12.0 if given.quick else 30.0,
         mood_seconds=5.0 if given.quick else 10.0,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos.nursery import AHEAD
 from chaos.processes import Child, Nursery
 
-ROLES_PREPARED = 250
+ROLES_PREPARED = 1_000
 """Database roles made beforehand for each kind of process: one for every process that may ever start."""
 STOP_SECONDS = 30.0
 AGAIN_SECONDS = 0.5

@@ -213,21 +213,22 @@ class Kind:
     """How often in a full run."""
     quick: int
     short: int
+    """How often in the test of the play itself."""
 
 
 KINDS = [
-    Kind("SIGKILL a worker", "processes", kill("worker"), 20, 4, 2),
+    Kind("SIGKILL a worker", "processes", kill("worker"), 20, 4, 1),
     Kind("SIGKILL a scheduler", "processes", kill("scheduler"), 20, 3, 1),
     Kind("SIGKILL the API", "processes", kill("api"), 20, 2, 1),
     Kind("deploy: SIGTERM to all, new ones", "processes", deploy, 3, 1, 0),
     Kind("SIGSTOP a worker past its lease", "time", freeze, 6, 1, 1),
     Kind("clocks of processes + 60 s", "time", clock_of_processes(60), 2, 1, 0),
-    Kind("clocks of processes - 60 s", "time", clock_of_processes(-60), 2, 1, 1),
+    Kind("clocks of processes - 60 s", "time", clock_of_processes(-60), 2, 1, 0),
     Kind("clock of Postgres + 60 s", "time", clock_of_postgres(60), 1, 0, 0),
     Kind("clock of Postgres - 60 s", "time", clock_of_postgres(-60), 1, 0, 0),
     Kind("SIGKILL Redis, data kept", "redis", redis_killed(keep=True), 20, 2, 1),
     Kind("SIGKILL Redis, data gone", "redis", redis_killed(keep=False), 20, 2, 0),
-    Kind("FLUSHALL", "redis", redis_flushed, 5, 1, 1),
+    Kind("FLUSHALL", "redis", redis_flushed, 5, 1, 0),
     Kind("Redis refuses connections", "redis", unreachable(lambda s: s.redis_proxy, "refused"), 1, 0, 0),
     Kind("Redis is silent", "redis", unreachable(lambda s: s.redis_proxy, "silent"), 1, 1, 0),
     Kind("Redis forgets connections", "redis", unreachable(lambda s: s.redis_proxy, "forgotten"), 1, 0, 0),
@@ -238,7 +239,7 @@ KINDS = [
     Kind("the other side answers 500", "outside", mood("500"), 2, 1, 0),
     Kind("the other side answers 429", "outside", mood("429"), 2, 1, 0),
     Kind("the other side hangs", "outside", mood("hang"), 2, 1, 0),
-    Kind("the other side closes in the middle", "outside", mood("cut"), 2, 1, 1),
+    Kind("the other side closes in the middle", "outside", mood("cut"), 2, 1, 0),
 ]
 
 

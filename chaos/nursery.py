@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,8 +93,12 @@ def main() -> None:
     stepped = Stepped()
     clock.now = stepped.now
     # After the clock was replaced: modules keep the function that they find.
-    from area.app.cli import main as area
+    from area.app.main import ROLES
+    from area.app.main import main as area
     from area.app.processes import tied_to_parent
+
+    for place in ROLES.values():
+        import_module(place.partition(":")[0])
 
     hears, says = os.pipe()
     os.set_blocking(says, False)

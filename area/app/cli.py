@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +16,7 @@ from area.app import documents
 from area.app.doctor import examine
 from area.app.history import earlier
 from area.app.keys import rotate_keys
-from area.app.main import fail, serve
+from area.app.main import OUT_OF_REACH, fail, out_of_reach, serve
 from area.app.processes import EmbeddedError
 from area.app.scaffold import ScaffoldError, scaffold
 from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
@@ -222,9 +221,8 @@ def main() -> None:
         fail(str(error), 2)
     except (EmbeddedError, ManifestError, ScaffoldError, WatchError) as error:
         fail(str(error))
-    except (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InvalidPasswordError) as error:
-        why = str(error).partition("\n")[0] or type(error).__name__
-        fail(f"A server is out of reach: {why}. `area doctor` says which, and what to do.")
+    except OUT_OF_REACH as error:
+        fail(out_of_reach(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+import asyncpg
+
 from area.core import log
 from area.core.settings import SettingsError, load_settings
 from area.core.tracing import tracing
@@ -13,6 +15,15 @@ ROLES = {
     "worker": "area.workers.worker:run_worker",
     "scheduler": "area.workers.scheduler:run_scheduler",
 }
+OUT_OF_REACH = (
+    ConnectionError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InvalidPasswordError,
+)
+"""What a command ends with when a server is away, or goes while the command begins."""
 
 
 def serve(role: str) -> None:
@@ -37,10 +48,16 @@ def main() -> None:
         serve(sys.argv[1])
     except SettingsError as error:
         fail(str(error), 2)
-    except (ConnectionError, TimeoutError) as error:
-        fail(f"A server is out of reach: {error}. `area doctor` says which, and what to do.")
+    except OUT_OF_REACH as error:
+        fail(out_of_reach(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def out_of_reach(error: BaseException) -> str:
+    """The sentence for one of `OUT_OF_REACH`."""
+    why = str(error).partition("\n")[0] or type(error).__name__
+    return f"A server is out of reach: {why}. `area doctor` says which, and what to do."
 
 
 def fail(message: str, code: int = 1) -> None:

@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
+import pytest
+
+from area.app import main
+
 
 def area(directory: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Run ``area`` in an empty directory, with no AREA_ variable but those given."""
@@ -48,6 +53,33 @@ def test_an_unreachable_database_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "A server is out of reach" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        asyncpg.InterfaceError("connection is closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_database_that_goes_while_a_process_begins_is_one_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begin(_role: str) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "serve", begin)
+    monkeypatch.setattr("sys.argv", ["area", "scheduler"])
+
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+
+    assert ended.value.code == 1
+    told = capsys.readouterr().err.strip()
+    assert told == f"A server is out of reach: {error}. `area doctor` says which, and what to do."
 
 
 def test_services_lists_the_catalogue(tmp_path: Path) -> None:
