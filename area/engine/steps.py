@@ -143,7 +143,9 @@ class Steps:
         except Aborted:
             self._aborted(run, step, state, crashed=crashed)
         except Exception as error:
-            self._failed(run, step, state, inputs, error)
+            lost = self._failed(run, step, state, inputs, error)
+            if lost and not await self._confirmed(run, step, state, inputs):
+                self._unknown(run, state, lost)
         else:
             state.effect = "none" if step.reaction.pure else "confirmed"
             run.finish_step(state, "succeeded", output)
@@ -218,13 +220,11 @@ class Steps:
         )
 
     async def _reconciled(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
+        """Whether what a dead worker left is dealt with: it happened, or is done now, or waits for its account."""
         if step.reaction.reconciler is None:
             return False
-        using = self._using(run, step, lambda *_: None, tried_since=state.started_at)
         try:
-            async with asyncio.timeout(step.timeout), using as context:
-                answer = await step.reaction.reconciler(context, inputs)
-            output = None if answer is None else run.fit(answer.model_dump(mode="json"))
+            output = await self._asked(run, step, state, inputs)
         except sdk.Reconnect as error:
             # Nobody can be asked before the account is connected again; then it is.
             run.held_for = self._reason(run, step, error.message)
@@ -233,17 +233,43 @@ class Steps:
         except Exception:
             logger.warning("steps.reconcile_failed", run=str(run.id), step=step.key, exc_info=True)
             return False
-        if answer is None:
+        if output is None:
             await self._attempt(run, step, state, inputs, crashed=False)
-            return True
+        else:
+            self._happened(run, step, state, output)
+        return True
+
+    async def _confirmed(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
+        """Whether the service says that a call whose answer was just lost happened. Its "no" may come too early: it is not believed."""
+        if step.reaction.reconciler is None:
+            return False
+        try:
+            output = await self._asked(run, step, state, inputs)
+        except Exception:
+            logger.warning("steps.reconcile_failed", run=str(run.id), step=step.key, exc_info=True)
+            return False
+        if output is not None:
+            self._happened(run, step, state, output)
+        return output is not None
+
+    async def _asked(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> Any:
+        """What the service says came of a call; None: it did not happen. Raises: whatever asking brings about."""
+        using = self._using(run, step, lambda *_: None, tried_since=state.started_at)
+        async with asyncio.timeout(step.timeout), using as context:
+            answer = await step.reaction.reconciler(context, inputs) if step.reaction.reconciler else None
+        return None if answer is None else run.fit(answer.model_dump(mode="json"))
+
+    def _happened(self, run: Execution, step: PlanStep, state: StepState, output: Any) -> None:
         state.effect = "confirmed"
         run.finish_step(state, "succeeded", output)
         if not step.is_item:
             run.outputs[step.key] = output
         run.tell("step_succeeded", "The service confirmed that it happened", step=step.key, data={"output": output})
-        return True
 
-    def _failed(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, error: Exception) -> None:
+    def _failed(
+        self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, error: Exception
+    ) -> str | None:
+        """Deal with a call that failed. The answer, if there is one, says why nobody knows whether it happened."""
         safe = step.reaction.pure or step.reaction.is_idempotent(inputs)
         place = _place(step)
         match error:
@@ -251,14 +277,14 @@ class Steps:
                 # A snooze is not an attempt.
                 if state.started_at is not None and run.now() - state.started_at > MAX_AGE:
                     self._fail(run, step, state, of_node(error, place))
-                    return
+                    return None
                 state.attempt -= 1
                 until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
                 self._wait(run, state, until, of_node(error, place), f"{error.message}; waiting as asked")
             case sdk.Unavailable():
                 self._retry(run, step, state, of_node(error, place))
             case sdk.Unknown():
-                self._unknown(run, state, error.message)
+                return error.message
             case sdk.Reconnect() if step.account_id is not None:
                 self._hold(run, step, state, error.message)
             case sdk.NodeError():
@@ -277,20 +303,19 @@ class Steps:
                 self._fail(run, step, state, reason("BAD_OUTPUT", message))
             case json.JSONDecodeError() | UnicodeDecodeError():
                 told = reason("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
-                if safe:
-                    self._retry(run, step, state, told)
-                else:
-                    self._unknown(run, state, f"{told['message']}. The call may have happened.")
+                if not safe:
+                    return f"{told['message']}. The call may have happened."
+                self._retry(run, step, state, told)
             case httpx.TransportError() | OSError() | TimeoutError():
                 told = reason("UNREACHABLE", f"No answer: {error or type(error).__name__}")
-                if safe or isinstance(error, _NOT_SENT):
-                    self._retry(run, step, state, told)
-                else:
-                    self._unknown(run, state, f"{told['message']}. The call may have happened.")
+                if not (safe or isinstance(error, _NOT_SENT)):
+                    return f"{told['message']}. The call may have happened."
+                self._retry(run, step, state, told)
             case _:
                 reference = str(new_id())
                 logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
                 self._fail(run, step, state, reason("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
+        return None
 
     def _hold(self, run: Execution, step: PlanStep, state: StepState, message: str) -> None:
         """Nothing was done, and nothing can be until the account is connected again: the attempt is given back."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import Field
 
@@ -14,6 +15,7 @@ from tests.engine.conftest import World
 service = sdk.Service(key="asked", name="Asked", description="Says whether something happened.")
 says: list[Any] = []
 calls: list[str] = []
+fails: list[Exception] = []
 
 
 class Done(sdk.Outputs):
@@ -26,6 +28,8 @@ class Done(sdk.Outputs):
 async def act(ctx: sdk.Context, given: sdk.Inputs) -> Done:
     """Does it."""
     calls.append(ctx.idempotency_key)
+    if fails:
+        raise fails[0]
     return Done(by="call")
 
 
@@ -44,6 +48,7 @@ def known(platform: Platform) -> Iterator[None]:
     """The service, in the catalogue while a test runs."""
     platform.registry.services[service.key] = service
     platform.registry.reactions[act.key] = act
+    fails.clear()
     says.clear()
     calls.clear()
     yield
@@ -76,5 +81,28 @@ async def test_whoever_takes_over_asks_first(
     await world.execute(run)
     found = (await world.steps(run))["act"]
     assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, times)
+    assert found["output"] == (None if by is None else {"by": by})
+    assert says == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "step", "effect", "by"),
+    [
+        (Done(by="lost call"), "succeeded", "succeeded", "confirmed", "lost call"),
+        (None, "held", "unknown", "unknown", None),  # it may be under way still: nobody tries again by himself
+        (sdk.Reconnect("Connect it again."), "held", "unknown", "unknown", None),
+    ],
+)
+async def test_an_answer_that_is_lost_is_asked_for(
+    world: World, answer: Any, status: str, step: str, effect: str, by: str | None
+) -> None:
+    area = await world.area(ReactionDraft("asked.act", {}, key="act"))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    fails.append(httpx.ReadTimeout("no answer"))
+    says.append(answer)
+    await world.execute(run)
+    found = (await world.steps(run))["act"]
+    assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, 1)
     assert found["output"] == (None if by is None else {"by": by})
     assert says == []
