@@ -240,7 +240,7 @@ class Steps:
         return True
 
     async def _confirmed(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> bool:
-        """Whether the service says that a call whose answer was just lost happened. Its "no" may come too early: it is not believed."""
+        """Whether the service says that a call whose answer was just lost happened. A "no" may come too early to believe."""
         if step.reaction.reconciler is None:
             return False
         try:
