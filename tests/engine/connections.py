@@ -1,8 +1,11 @@
 """What the tests of connected accounts share: platforms that know Acme, accounts without a consent page, AREAs that use them."""
 
+import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +23,10 @@ from tests.providers.oauth import User
 def knowing(service: sdk.Service) -> Registry:
     """Every installed service, and this one."""
     return Registry([*registry.load().services.values(), service])
+
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 60
 
 
 @contextmanager
@@ -98,3 +105,43 @@ async def context(platform: Platform, account: UUID) -> AsyncIterator[sdk.Contex
 def world_of(platform: Platform, user: UUID) -> World:
     """A world on this platform."""
     return World(platform, user)
+
+
+@asynccontextmanager
+async def worker(
+    settings: Settings, acme: Acme, account: UUID, calls: int = 1
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A real process of its own that is about to use the account, at `go`."""
+    given = {
+        **os.environ,
+        **acme.environment(),
+        "AREA_DATABASE_URL": settings.database_url.get_secret_value(),
+        "AREA_REDIS_URL": settings.redis_url.get_secret_value(),
+        "AREA_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "AREA_EGRESS_ALLOW": "127.0.0.0/8",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.engine.connection_worker",
+        str(account),
+        str(calls),
+        cwd=ROOT,
+        env=given,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def go(process: asyncio.subprocess.Process) -> None:
+    """Let a worker begin."""
+    assert process.stdin
+    process.stdin.write(b"\n")

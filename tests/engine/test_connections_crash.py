@@ -1,13 +1,8 @@
 """A process is killed between the provider's answer and the commit: the account lives, or says that it is dead; never a loop."""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -18,12 +13,11 @@ from area.core.settings import Settings
 from area.engine.platform import Platform
 from area.nodes import sdk
 from tests.engine.conftest import eventually
-from tests.engine.connections import column, connected, context, ends_in, platform_with
+from tests.engine.connections import column, connected, context, ends_in, go, platform_with, worker
 from tests.providers.acme import Acme
 from tests.providers.base import serving
 from tests.providers.oauth import Dialect
 
-ROOT = Path(__file__).parents[2]
 WRITES = "pid <> pg_backend_pid() AND wait_event_type = 'Lock' AND query LIKE '%SET credentials = $3%'"
 
 
@@ -41,28 +35,6 @@ class Gated(Acme):
         await super().__call__(scope, receive, send)
 
 
-@asynccontextmanager
-async def worker(settings: Settings, acme: Acme, account: UUID) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A real process of its own that is about to use the account."""
-    environment = {
-        **os.environ,
-        **acme.environment(),
-        "AREA_DATABASE_URL": settings.database_url.get_secret_value(),
-        "AREA_REDIS_URL": settings.redis_url.get_secret_value(),
-        "AREA_SECRET_KEY": settings.secret_key.get_secret_value(),
-        "AREA_EGRESS_ALLOW": "127.0.0.0/8",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.engine.connection_worker", str(account), cwd=ROOT, env=environment
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 async def kill_before_commit(settings: Settings, platform: Platform, acme: Gated, account: UUID) -> None:
     """The process has asked and been answered, cannot write since we hold the row, and is killed."""
     await ends_in(platform, account, -1)
@@ -72,6 +44,7 @@ async def kill_before_commit(settings: Settings, platform: Platform, acme: Gated
         return bool(await pool.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {WRITES}"))
 
     async with worker(settings, acme, account) as process, pool.acquire() as connection:
+        go(process)
         await asyncio.wait_for(acme.arrived.wait(), 30)
         transaction = connection.transaction()
         await transaction.start()

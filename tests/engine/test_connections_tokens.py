@@ -69,7 +69,7 @@ async def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one(settings:
         assert google.auth.refreshes == 3
 
 
-async def test_fifty_workers_of_five_processes_refresh_a_rotating_token_once(
+async def test_fifty_calls_of_five_platforms_in_one_process_refresh_a_rotating_token_once(
     settings: Settings, acme: Acme, user: UUID
 ) -> None:
     async with AsyncExitStack() as stack:
