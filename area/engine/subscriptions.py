@@ -48,7 +48,8 @@ WHERE id = $1 AND lease_until = $2
 
 # At an address for all, a provider may have one subscription for what several hooks watch, each with an account of its own.
 SHARED = """
-SELECT 1 FROM hooks AS mine JOIN hooks AS other ON other.id <> mine.id AND other.action = mine.action AND other.kind = 'webhook'
+SELECT 1 FROM hooks AS mine JOIN hooks AS other ON other.id <> mine.id AND other.kind = 'webhook'
+  AND other.token IS NULL AND split_part(other.action, '.', 1) = split_part(mine.action, '.', 1)
 WHERE mine.id = $1 AND (
   (other.remote_id = mine.remote_id AND other.status IN ('active', 'broken', 'pending'))
   OR (other.topic = mine.topic AND other.status = 'pending')
@@ -57,9 +58,10 @@ WHERE mine.id = $1 AND (
 
 # Whoever took it over in the meantime, or is about to, looks again: without its lease it cannot keep what is gone.
 BEREFT = """
-WITH mine AS (SELECT action, topic FROM hooks WHERE id = $1)
+WITH mine AS (SELECT split_part(action, '.', 1) AS service, topic FROM hooks WHERE id = $1)
 UPDATE hooks SET lease_until = NULL, next_due_at = now() FROM mine
-WHERE hooks.id <> $1 AND hooks.action = mine.action AND hooks.kind = 'webhook' AND hooks.status IN ('active', 'broken', 'pending')
+WHERE hooks.id <> $1 AND split_part(hooks.action, '.', 1) = mine.service AND hooks.kind = 'webhook'
+  AND hooks.token IS NULL AND hooks.status IN ('active', 'broken', 'pending')
   AND (hooks.remote_id = $2 OR hooks.topic = mine.topic OR (hooks.status = 'pending' AND hooks.lease_until > now()))
 """
 
