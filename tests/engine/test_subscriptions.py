@@ -105,6 +105,22 @@ tower.unsubscribe(_unsubscribe)
 tower.is_subscribed(_is_subscribed)
 
 
+@service.webhook("A tower's light is lit", app_level=True)
+def light(where: Where, delivery: sdk.WebhookDelivery) -> Rang | None:
+    """Fires when a tower's light is lit."""
+    return None
+
+
+@light.topic
+def _lit(where: Where, account: sdk.Account | None) -> str:
+    return f"light:{where.bell}"
+
+
+light.subscribe(_subscribe)
+light.unsubscribe(_unsubscribe)
+light.is_subscribed(_is_subscribed)
+
+
 @dataclass
 class Provider:
     """A real provider of bells on loopback."""
@@ -371,3 +387,41 @@ async def test_an_event_that_cannot_be_asked_about_runs_as_it_is(
     assert (await world.steps(run))["x"]["output"]["message"] == "by "
     warned = await world.pool.fetchval("SELECT message FROM run_events WHERE run_id = $1 AND level = 'warning'", run)
     assert told in warned
+
+
+async def test_actions_that_live_by_one_subscription_end_it_with_the_last_of_them(
+    world: World, provider: Provider
+) -> None:
+    bell = await world.area(log("x"), action="bellsvc.tower", config={"bell": "house"})
+    light = await world.area(log("x"), action="bellsvc.light", config={"bell": "house"})
+    own = await world.area(log("x"), action="bellsvc.ring", config={"bell": "house"})
+    one, same, other = [(await tend(world, area.hook_id))["remote_id"] for area in (bell, light, own)]
+    assert one == same != other, "the provider has one for its address for all"
+    # An address of its own is another's subscription, whatever the provider calls it.
+    await world.pool.execute("UPDATE hooks SET remote_id = $2 WHERE id = $1", own.hook_id, one)
+    await delete_area(world.platform, world.user, bell.id)
+    await polling.tick(world.platform)
+    assert provider.deleted == [], "another action lives by it"
+    await delete_area(world.platform, world.user, light.id)
+    await polling.tick(world.platform)
+    assert provider.deleted == [one]
+
+
+async def test_an_action_whose_subscription_went_with_another_ones_gets_its_own(
+    world: World, provider: Provider
+) -> None:
+    bell = await world.area(log("x"), action="bellsvc.tower", config={"bell": "gate"})
+    await tend(world, bell.hook_id)
+    taken: list[Any] = []
+
+    async def take_over() -> None:
+        light = await world.area(log("x"), action="bellsvc.light", config={"bell": "gate"})
+        taken.append(await tend(world, light.hook_id))
+
+    provider.meanwhile = take_over
+    await delete_area(world.platform, world.user, bell.id)
+    await polling.tick(world.platform)
+    assert (taken[0]["remote_id"], provider.there) == ("s1", {})
+    await polling.tick(world.platform)
+    hook = await world.pool.fetchrow("SELECT * FROM hooks WHERE id = $1", taken[0]["id"])
+    assert (hook["status"], list(provider.there)) == ("active", [hook["remote_id"]])

@@ -1,5 +1,6 @@
 """What is written to a bot. Updates: https://core.telegram.org/bots/api#update"""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,6 +9,8 @@ from pydantic import Field
 
 from area.nodes import sdk
 from area.nodes.telegram.provider import OfBot, is_subscribed, service, subscribe, unsubscribe
+
+COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]+))?(?!\S)(.*)", re.DOTALL)
 
 
 @service.endpoint(verify=OfBot())
@@ -146,7 +149,7 @@ def message(where: Texts, delivery: sdk.WebhookDelivery) -> Message | None:
 def command(where: Commands, delivery: sdk.WebhookDelivery) -> Command | None:
     """Fires when somebody writes a command to the bot, such as /start."""
     found = _wanted(where, delivery)
-    given = _command(found) if found else None
+    given = _command(found, delivery.query.get("name", "")) if found else None
     if found is None or given is None or given[0].lower() != where.command.lstrip("/").lower():
         return None
     name, arguments = given
@@ -177,13 +180,15 @@ def _text(found: dict[str, Any]) -> str:
     return str(found.get("text") or found.get("caption") or "")
 
 
-def _command(found: dict[str, Any]) -> tuple[str, str] | None:
-    """Name and rest of a command; in groups it may name its bot: /start@area_bot."""
-    text = _text(found)
-    if not text.startswith("/") or len(text) < 2:
+def _command(found: dict[str, Any], bot: str = "") -> tuple[str, str] | None:
+    """Name and rest of a command. In groups it may name whom it is for, as /start@area_bot; what is for another bot is none."""
+    written = COMMAND.match(_text(found))
+    if written is None:
         return None
-    name, _, arguments = text[1:].partition(" ")
-    return name.partition("@")[0], arguments.strip()
+    name, whom, arguments = written.groups()
+    if bot and whom and whom.lower() != bot.lower():
+        return None
+    return name, arguments.strip()
 
 
 def _heard(delivery: sdk.WebhookDelivery, found: dict[str, Any]) -> dict[str, Any]:

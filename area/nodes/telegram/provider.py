@@ -128,7 +128,7 @@ def secret_of(secret: str, bot: str) -> str:
 async def subscribe(ctx: sdk.Context, where: Any, hook: sdk.Hook) -> sdk.Subscription:
     """A bot has one webhook, which all its hooks share; setting it again changes nothing."""
     bot = ctx.account.external_id
-    url = f"{hook.url}?bot={bot}"
+    url = f"{hook.url}?{_address(ctx.account)}"
     await call(ctx, "setWebhook", url=url, secret_token=secret_of(hook.secret, bot), allowed_updates=UPDATES)
     return sdk.Subscription(f"bot:{bot}")
 
@@ -142,4 +142,9 @@ async def unsubscribe(ctx: sdk.Context, where: Any, remote_id: str) -> None:
 async def is_subscribed(ctx: sdk.Context, where: Any, remote_id: str) -> bool:
     """Whether the bot's webhook is still ours."""
     found = await call(ctx, "getWebhookInfo")
-    return isinstance(found, dict) and str(found.get("url") or "").endswith(f"?bot={ctx.account.external_id}")
+    return isinstance(found, dict) and str(found.get("url") or "").endswith(f"?{_address(ctx.account)}")
+
+
+def _address(account: sdk.Account) -> str:
+    """Whose updates come there: the bot's id, and its name, by which commands in groups say whom they are for."""
+    return str(httpx.QueryParams({"bot": account.external_id, "name": account.facts.get("username") or ""}))

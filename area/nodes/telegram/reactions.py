@@ -11,6 +11,8 @@ from area.nodes.telegram.provider import call, service
 CHAT = r"^(-?\d{1,20}|@[A-Za-z][A-Za-z0-9_]{3,31})$"
 MOST_TEXT = 4096
 MOST_CAPTION = 1024
+MOST_DATA = 64
+"""Bytes of a button's value: https://core.telegram.org/bots/api#inlinekeyboardbutton"""
 
 
 class Format(StrEnum):
@@ -37,7 +39,7 @@ class Choice(sdk.Inputs):
 
     text: str = Field(title="Label", description="What it says.", min_length=1, max_length=64, examples=["Yes"])
     data: str = Field(
-        title="Value", description="What the action Button pressed gets.", min_length=1, max_length=60, examples=["yes"]
+        title="Value", description="What the action Button pressed gets.", min_length=1, max_length=64, examples=["yes"]
     )
 
 
@@ -145,6 +147,10 @@ class Answered(sdk.Outputs):
 @service.reaction("Send a message", idempotent=False)
 async def send_message(ctx: sdk.Context, said: NewMessage) -> Said:
     """Writes to a chat. A person has to have written to the bot before, and a group to have admitted it."""
+    for one in said.buttons:
+        if len(one.data.encode()) > MOST_DATA:
+            told = f"The value of the button {one.text!r} has more than {MOST_DATA} bytes in UTF-8: shorten it."
+            raise sdk.Rejected(told, code="VALUE_TOO_LONG")
     rows = [[{"text": one.text, "callback_data": one.data}] for one in said.buttons]
     return _said(
         await call(
@@ -176,9 +182,10 @@ async def edit_message(ctx: sdk.Context, edit: Edit) -> Said:
         return _said(await call(ctx, "editMessageText", **asked))
     except sdk.Rejected as error:
         # A repeated edit, or one that says the same, has nothing left to do.
-        if "message is not modified" not in error.message or isinstance(asked["chat_id"], str):
+        if "message is not modified" not in error.message:
             raise
-        return Said(message_id=edit.message_id, chat_id=int(edit.chat_id))
+        chat = await call(ctx, "getChat", chat_id=asked["chat_id"])
+        return _said({"message_id": edit.message_id, "chat": chat})
 
 
 @service.reaction("Send a poll", idempotent=False)
@@ -213,6 +220,8 @@ def _mode(format_: Format) -> str | None:
 
 
 def _said(found: Any) -> Said:
-    if not isinstance(found, dict) or not isinstance(found.get("message_id"), int):
+    chat = found.get("chat") if isinstance(found, dict) else None
+    told = (found.get("message_id"), chat.get("id")) if isinstance(chat, dict) else (None, None)
+    if not all(isinstance(one, int) for one in told):
         raise sdk.Unknown("Telegram did not say what became of it. The call may have happened.")
-    return Said(message_id=found["message_id"], chat_id=(found.get("chat") or {}).get("id") or 0)
+    return Said(message_id=told[0], chat_id=told[1])
