@@ -15,6 +15,9 @@ OTHER = "220201543:BBHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 GROUP, LEFT, MIGRATED = -1001234567890, -1009999999999, -4001
 HEADER = "X-Telegram-Bot-Api-Secret-Token"
 MOMENT = 1763892672
+GIFTS = dict.fromkeys(
+    ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels"), False
+)
 
 
 class Telegram(StandIn):
@@ -65,7 +68,14 @@ class Telegram(StandIn):
 
     async def get_chat(self, call: Call) -> Any:
         return _ok(
-            {"id": GROUP, "type": "supergroup", "title": "Türsteher", "accent_color_id": 1, "max_reaction_count": 11}
+            {
+                "id": GROUP,
+                "type": "supergroup",
+                "title": "Türsteher",
+                "accent_color_id": 1,
+                "max_reaction_count": 11,
+                "accepted_gift_types": GIFTS,
+            }
         )
 
     async def send(self, call: Call) -> Any:
@@ -73,7 +83,11 @@ class Telegram(StandIn):
         if given["chat_id"] == LEFT:
             return self.refuse(403, "", "Forbidden: bot was kicked from the supergroup chat")
         if given["chat_id"] == MIGRATED:
-            refused = {"ok": False, "error_code": 400, "description": "Bad Request: group chat was upgraded to a supergroup chat"}
+            refused = {
+                "ok": False,
+                "error_code": 400,
+                "description": "Bad Request: group chat was upgraded to a supergroup chat",
+            }
             return JSONResponse({**refused, "parameters": {"migrate_to_chat_id": GROUP}}, 400)
         message = {
             "message_id": 1366 + len(self.said), "date": MOMENT, "from": self._as_user(self._bot(call)),
@@ -88,13 +102,17 @@ class Telegram(StandIn):
         if message is None:
             return self.refuse(400, "", "Bad Request: message to edit not found")
         if message.get("text") == call.json["text"]:
-            return self.refuse(400, "", "Bad Request: message is not modified: specified new message content is the same")
+            return self.refuse(
+                400, "", "Bad Request: message is not modified: specified new message content is the same"
+            )
         message["text"] = call.json["text"]
         return _ok(message)
 
     async def answer(self, call: Call) -> Any:
         if self.presses.get(call.json["callback_query_id"], "") is not None:
-            return self.refuse(400, "", "Bad Request: query is too old and response timeout expired or query ID is invalid")
+            return self.refuse(
+                400, "", "Bad Request: query is too old and response timeout expired or query ID is invalid"
+            )
         self.presses[call.json["callback_query_id"]] = call.json.get("text", "")
         return _ok(True)
 
