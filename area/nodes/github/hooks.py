@@ -1,16 +1,17 @@
-"""Webhooks of repositories: one at GitHub for each watched source. https://docs.github.com/rest/repos/webhooks"""
+"""Webhooks of repositories: one at GitHub for each watched source.
+
+https://docs.github.com/rest/repos/webhooks and https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+"""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from area.nodes import sdk
-from area.nodes.github.provider import HOOKS, Gone, many, one, path_of, service
+from area.nodes.github.provider import HOOKS, Gone, one, service
+from area.nodes.github.repositories import pages, path_of
 
 SIGNED = sdk.HmacSha256("x-hub-signature-256")
 DELIVERY = "x-github-delivery"
-MOST_PAGES = 3
-
-Fn = TypeVar("Fn", bound=Callable[..., Any])
 
 
 def watched(title: str, event: str) -> Callable[[Callable[..., Any]], sdk.Action]:
@@ -30,38 +31,29 @@ def watched(title: str, event: str) -> Callable[[Callable[..., Any]], sdk.Action
     return declare
 
 
-def body_of(delivery: sdk.WebhookDelivery, event: str, *actions: str) -> dict[str, Any] | None:
-    """The payload, when the delivery is this event with one of ``actions``; the ping that follows a new webhook is neither."""
-    body = delivery.body
-    if delivery.headers.get("x-github-event") != event or not isinstance(body, dict):
-        return None
-    return body if not actions or body.get("action") in actions else None
-
-
 async def _subscribe(ctx: sdk.Context, where: Any, hook: sdk.Hook, event: str) -> sdk.Subscription:
     path = f"{path_of(where.repository)}/hooks"
-    config = {"url": hook.url, "content_type": "json", "secret": hook.secret, "insecure_ssl": "0"}
-    known = hook.remote_id or await _known(ctx, path, hook.url)
-    if known is not None:
-        # Made before a crash, or switched off at GitHub: taken over, with our secret.
-        try:
-            asked = {"config": config, "events": [event], "active": True}
-            return sdk.Subscription(str(one(await ctx.http.patch(f"{path}/{known}", json=asked), "id")["id"]))
-        except Gone:
-            pass
-    asked = {"name": "web", "active": True, "events": [event], "config": config}
-    return sdk.Subscription(str(one(await ctx.http.post(path, json=asked), "id")["id"]))
+    asked = {
+        "active": True,
+        "events": [event],
+        "config": {"url": hook.url, "content_type": "json", "secret": hook.secret, "insecure_ssl": "0"},
+    }
+    # Made before a crash, or switched off at GitHub: taken over, with our secret.
+    for known in (hook.remote_id, await _known(ctx, path, hook.url)):
+        if known is not None:
+            try:
+                return sdk.Subscription(str(one(await ctx.http.patch(f"{path}/{known}", json=asked), "id")["id"]))
+            except Gone:
+                continue
+    return sdk.Subscription(str(one(await ctx.http.post(path, json={"name": "web", **asked}), "id")["id"]))
 
 
 async def _known(ctx: sdk.Context, path: str, url: str) -> str | None:
     """The id of the webhook that delivers to ``url``."""
-    for page in range(1, MOST_PAGES + 1):
-        found = many(await ctx.http.get(path, params={"per_page": 100, "page": page}))
-        for item in found:
-            if (item.get("config") or {}).get("url") == url:
-                return str(item["id"])
-        if len(found) < 100:
-            break
+    for item in await pages(ctx, path):
+        config = item.get("config")
+        if isinstance(config, dict) and config.get("url") == url and item.get("id") is not None:
+            return str(item["id"])
     return None
 
 

@@ -1,21 +1,27 @@
-"""The service itself: accounts, what GitHub's answers mean, and which repository is meant. API: https://docs.github.com/rest"""
+"""The service itself: accounts, and what GitHub's answers mean.
+
+Accounts: https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps and
+https://docs.github.com/rest/apps/oauth-applications
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import httpx
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from area.nodes import sdk
 
 VERSION = "2022-11-28"
-REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$"
-SECONDARY = 60.0
-"""Seconds to wait after a secondary limit that names no time: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
-PER_PAGE = 100
+PATIENCE = 60.0
+"""Seconds to wait after a limit that names no time: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
+REPO = "repo"
 HOOKS = "admin:repo_hook"
+"""The least scope by which a webhook can be removed again."""
+APP_USER = "ghu_"
+"""What the tokens of a GitHub App begin with: they have permissions, and no scopes."""
 
 
 class Token(sdk.Inputs):
@@ -40,33 +46,86 @@ def authorise_by_token(request: httpx.Request, credentials: Mapping[str, Any]) -
     request.headers["Authorization"] = f"Bearer {credentials['token']}"
 
 
+def read_grant(body: Any) -> sdk.Grant:
+    """Tokens; a GitHub App's say nothing of scopes. Raises: GrantRefused, also for an error that came with status 200."""
+    grant = sdk.read_grant(body)
+    return replace(grant, scopes=None) if grant.access_token.startswith(APP_USER) and not grant.scopes else grant
+
+
+async def revoke(ctx: sdk.Context, grant: sdk.Grant) -> None:
+    """End this token, and leave others of the same person alone; one that is dead already is no error."""
+    client = ctx.settings["client_id"], ctx.settings["client_secret"]
+    asked = {"access_token": grant.access_token}
+    try:
+        await ctx.client_http.request("DELETE", f"/applications/{client[0]}/token", json=asked, auth=client)
+    except Gone:
+        return
+
+
 def judge(response: httpx.Response) -> None:
     """Raise what a failing answer means at GitHub; rate limits that say how long are left to the common parser."""
-    status = response.status_code
-    if status < 400:
-        if response.is_redirect:
-            moved = "The repository has been renamed or moved: choose it again under its present name."
-            raise sdk.Rejected(moved, code="MOVED")
+    status, said = response.status_code, words(response)
+    if response.is_redirect:
+        moved = "The repository has been renamed or moved: choose it again under its present name."
+        raise sdk.Rejected(moved, code="MOVED")
+    if status == 429 or (status == 403 and (_is_limit(said) or "retry-after" in response.headers)):
+        if not _says_when(response):
+            raise sdk.Throttled(f"GitHub asks to go slower: {said or status}", retry_after=PATIENCE)
         return
-    said = words(response)
-    if status == 403 and "rate limit" in said.lower() and "retry-after" not in response.headers:
-        if response.headers.get("x-ratelimit-remaining") != "0":
-            raise sdk.Throttled(f"GitHub asks to go slower: {said}", retry_after=SECONDARY)
-        return
-    if status == 403 and "rate limit" not in said.lower():
-        hint = "The account may not do this: give it access to the repository, or connect it again and allow more."
-        raise sdk.Rejected(f"{hint} GitHub says: {said}", code="FORBIDDEN")
     if status == 404:
-        hint = "There is no such thing, or the account may not see it: check the names, and the account's access."
-        raise Gone(f"{hint} GitHub says: {said}", code="NOT_FOUND")
-    if status == 410:
-        raise sdk.Rejected(f"This is switched off for the repository. GitHub says: {said}", code="SWITCHED_OFF")
-    if status == 422:
-        raise sdk.Rejected(f"GitHub cannot accept this: {said}", code="REFUSED")
+        raise Gone(_told(_missing(response), said), code="NOT_FOUND")
+    if status == 409 and _is_race(response, said):
+        raise sdk.Unavailable(_told("Somebody else wrote to the branch at the same moment.", said))
+    if status in MEANINGS:
+        hint, code = MEANINGS[status]
+        raise sdk.Rejected(_told(hint, said), code=code)
+
+
+MEANINGS = {
+    403: (
+        "The account may not do this: give it access to the repository, or connect it again and allow more.",
+        "FORBIDDEN",
+    ),
+    410: ("This is switched off for the repository: its owner can switch it on in its settings.", "SWITCHED_OFF"),
+    422: ("GitHub cannot accept this: change what its words name.", "REFUSED"),
+}
+"""Status to what the user can do, and a code."""
+
+
+def _told(hint: str, said: str) -> str:
+    return f"{hint} GitHub says: {said}" if said else hint
+
+
+def _missing(response: httpx.Response) -> str:
+    """What a 404 may mean: GitHub says it too of what the account may not see."""
+    if "/hooks" in response.request.url.path:
+        return (
+            "There is no such repository, or the account may not add webhooks to it: "
+            "check its name, and that the account is an administrator of it."
+        )
+    return "There is no such thing, or the account may not see it: check the names, and the account's access."
+
+
+def _is_limit(said: str) -> bool:
+    return "rate limit" in said.lower() or "abuse detection" in said.lower()
+
+
+def _says_when(response: httpx.Response) -> bool:
+    """Whether it names the end: ``Retry-After``, or the reset of a budget that is spent."""
+    spent = response.headers.get("x-ratelimit-remaining") == "0" and "x-ratelimit-reset" in response.headers
+    return spent or "retry-after" in response.headers
+
+
+def _is_race(response: httpx.Response, said: str) -> bool:
+    """Whether a file was not written because its branch moved: nothing happened, and a second attempt reads it anew."""
+    written = response.request.method == "PUT" and "/contents/" in response.request.url.path
+    return written and bool(re.search(r"does not match|but expected", said))
 
 
 def words(response: httpx.Response) -> str:
-    """GitHub's words in an error: its ``message``, and what ``errors`` add for each field."""
+    """GitHub's words in an error: its ``message``, and what ``errors`` add for each field. Empty for an answer that is none."""
+    if response.status_code < 400:
+        return ""
     try:
         body = response.json()
     except ValueError:
@@ -74,7 +133,8 @@ def words(response: httpx.Response) -> str:
     if not isinstance(body, dict):
         return ""
     told = [str(body.get("message") or "")]
-    for one in body.get("errors") or ():
+    listed = body.get("errors")
+    for one in listed if isinstance(listed, list) else [listed or ""]:
         if isinstance(one, dict):
             field = ".".join(str(one[name]) for name in ("resource", "field") if one.get(name))
             told.append(" ".join(part for part in (field, str(one.get("message") or one.get("code") or "")) if part))
@@ -94,6 +154,10 @@ service = sdk.Service(
         authorize_url="https://github.com/login/oauth/authorize",
         token_url="https://github.com/login/oauth/access_token",  # noqa: S106 - an address
         pkce=True,
+        # https://docs.github.com/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps: repositories with their webhooks.
+        implies={REPO: (HOOKS, "public_repo")},
+        read_grant=read_grant,
+        revoke=revoke,
     ),
     key_auth=sdk.Key(
         fields=Token,
@@ -107,35 +171,37 @@ service = sdk.Service(
 @service.identify
 async def identify(ctx: sdk.Context) -> sdk.Profile:
     """Whose account it is. The same browser may bring another account next time, so this is asked after every consent."""
-    found = one(await ctx.http.get("/user"), "login")
+    found = one(await ctx.http.get("/user"), "id", "login")
     return sdk.Profile(
-        external_id=str(found.get("id")),
+        external_id=str(found["id"]),
         label=str(found["login"]),
         avatar_url=found.get("avatar_url") or None,
-        facts={"login": found["login"]},
+        facts={"login": str(found["login"])},
     )
 
 
 def one(response: httpx.Response, *needed: str) -> dict[str, Any]:
     """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
+    found = read(response)
     if isinstance(found, dict) and all(found.get(name) is not None for name in needed):
         return found
     raise _nonsense(response)
 
 
 def many(response: httpx.Response) -> list[dict[str, Any]]:
-    """The objects of an answer. Raises: Unavailable when it is something else."""
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
+    """The objects of an answer. Raises: Unavailable or Unknown, as `one`."""
+    found = read(response)
     if isinstance(found, list):
         return [item for item in found if isinstance(item, dict)]
     raise _nonsense(response)
+
+
+def read(response: httpx.Response) -> Any:
+    """What an answer holds; None when it is no JSON."""
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _nonsense(response: httpx.Response) -> sdk.NodeError:
@@ -143,71 +209,3 @@ def _nonsense(response: httpx.Response) -> sdk.NodeError:
     if response.request.method == "GET":
         return sdk.Unavailable(told)
     return sdk.Unknown(f"{told} The call may have happened.")
-
-
-async def repository_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
-    """The repositories that the account sees, those touched last first."""
-    found = many(await ctx.http.get("/user/repos", params={"per_page": PER_PAGE, "sort": "pushed"}))
-    return [
-        sdk.Choice(item["full_name"], item["full_name"] + (" (private)" if item.get("private") else ""))
-        for item in found
-        if isinstance(item.get("full_name"), str)
-    ]
-
-
-async def label_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
-    """Labels in use on the repository's latest issues: GitHub lists them with the issues themselves."""
-    repository = so_far.get("repository")
-    if not repository:
-        return []
-    asked: dict[str, str | int] = {"state": "all", "per_page": PER_PAGE}
-    found = many(await ctx.http.get(f"{path_of(str(repository))}/issues", params=asked))
-    names = {label["name"] for item in found for label in item.get("labels") or () if isinstance(label, dict)}
-    return [sdk.Choice(name, name) for name in sorted(names)]
-
-
-def _short(value: Any) -> Any:
-    """``owner/name`` of what was pasted: an address, a clone URL, or itself."""
-    if not isinstance(value, str):
-        return value
-    found = re.sub(r"^(https?://|git@)?(www\.)?github\.com[/:]", "", value.strip()).removesuffix(".git").strip("/")
-    return "/".join(found.split("/")[:2])
-
-
-def _not_relative(value: str) -> str:
-    if value.rpartition("/")[2] in (".", ".."):
-        raise ValueError("is no repository: write owner/name")
-    return value
-
-
-Repository = Annotated[
-    str,
-    BeforeValidator(_short),
-    AfterValidator(_not_relative),
-    sdk.Choices(repository_choices),
-]
-"""``owner/name``."""
-
-
-def repository_field() -> Any:
-    """The input that every node has."""
-    return Field(
-        title="Repository",
-        description="As owner/name, or its address.",
-        pattern=REPOSITORY,
-        max_length=140,
-        examples=["acme/site"],
-    )
-
-
-def path_of(repository: str) -> str:
-    """The API's path of a repository. Raises: Rejected for what a template made that is none."""
-    name = _short(repository)
-    if not re.match(REPOSITORY, name) or name.rpartition("/")[2] in (".", ".."):
-        raise sdk.Rejected(f"{repository[:100]!r} is not a repository. Write it as owner/name.")
-    return f"/repos/{name}"
-
-
-def escaped(part: str) -> str:
-    """One segment of a path."""
-    return quote(part, safe="")
