@@ -130,6 +130,10 @@ class Conclusion(StrEnum):
     FAILURE = "failure"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+    ACTION_REQUIRED = "action_required"
+    SKIPPED = "skipped"
+    NEUTRAL = "neutral"
+    STALE = "stale"
 
 
 class Workflows(OnBranch):
@@ -147,7 +151,7 @@ class Workflows(OnBranch):
         title="Ended as",
         description="Which ends fire.",
         min_length=1,
-        max_length=4,
+        max_length=8,
         examples=[["failure"]],
     )
 

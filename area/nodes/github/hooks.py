@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from area.nodes import sdk
+from area.nodes.github.payloads import within
 from area.nodes.github.provider import HOOKS, Gone, one, service
 from area.nodes.github.repositories import pages, path_of
 
@@ -69,4 +70,5 @@ async def _is_subscribed(ctx: sdk.Context, where: Any, remote_id: str) -> bool:
         found = one(await ctx.http.get(f"{path_of(where.repository)}/hooks/{remote_id}"), "id")
     except Gone:
         return False
-    return found.get("active") is True
+    # Forms, which somebody may have chosen at GitHub, would not be understood.
+    return found.get("active") is True and within(found, "config", "content_type") == "json"

@@ -17,7 +17,9 @@ from area.nodes.github.payloads import text
 from area.nodes.github.provider import REPO, many, one, service
 from area.nodes.github.repositories import Repository, assignee_choices, label_choices, path_of, repository_field
 
-MOST_BODY = 65_536
+MARK = "<!-- area -->"
+"""Stands below what an AREA writes, where nobody sees it: by it `talk` keeps an AREA from answering itself for ever."""
+MOST_BODY = 65_536 - len(MARK) - 2
 JOINER = "\u2060"
 """Word joiner, which nobody sees: behind an @ it makes a name that is nobody's."""
 CLOCKS = timedelta(seconds=5)
@@ -45,7 +47,8 @@ class Words(In):
 
     def written(self) -> str:
         """The text as GitHub gets it."""
-        return self.body if self.mentions else re.sub(r"(?<![\w`])@(?=[A-Za-z0-9])", f"@{JOINER}", self.body)
+        body = self.body if self.mentions else re.sub(r"(?<![\w`])@(?=[A-Za-z0-9])", f"@{JOINER}", self.body)
+        return f"{body}\n\n{MARK}".lstrip()
 
 
 class NewIssue(Words):

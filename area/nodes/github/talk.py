@@ -10,7 +10,18 @@ from pydantic import Field
 
 from area.nodes import sdk
 from area.nodes.github.hooks import watched
+from area.nodes.github.issues import MARK
 from area.nodes.github.payloads import At, Happened, body_of, common, flag, listed, number, text, within
+
+
+def from_areas_field() -> Any:
+    """Whether what an AREA has written counts."""
+    return Field(
+        False,
+        title="Those of AREAs too",
+        description="Whether what an AREA has written fires as well. Two AREAs that answer each other never end.",
+        examples=[False],
+    )
 
 
 class IssueChange(StrEnum):
@@ -34,6 +45,7 @@ class Issues(At):
         max_length=5,
         examples=[["opened", "reopened"]],
     )
+    from_areas: Annotated[bool, sdk.NoTemplate] = from_areas_field()
 
 
 class Item(Happened):
@@ -69,6 +81,8 @@ def issue(where: Issues, delivery: sdk.WebhookDelivery) -> Issue | None:
     if not body:
         return None
     change = body["action"]
+    if change == "opened" and MARK in str(within(body, "issue", "body")) and not where.from_areas:
+        return None
     return Issue(
         **_item(body, "issue", change),
         label=text(body, "label", "name") if change == "labeled" else None,
@@ -209,14 +223,17 @@ class Comments(At):
         max_length=200,
         examples=["/deploy"],
     )
+    from_areas: Annotated[bool, sdk.NoTemplate] = from_areas_field()
 
 
 @watched("New comment", "issue_comment")
 def comment(where: Comments, delivery: sdk.WebhookDelivery) -> Comment | None:
     """Fires for each new comment on an issue or a pull request; edits fire nothing."""
     body = body_of(delivery, "issue_comment", "created", about="comment")
-    whole = within(body, "comment", "body")
-    if not body or (where.contains or "").casefold() not in str(whole or "").casefold():
+    whole = str(within(body, "comment", "body") or "")
+    if not body or (where.contains or "").casefold() not in whole.casefold():
+        return None
+    if MARK in whole and not where.from_areas:
         return None
     return Comment(
         **common(body),
