@@ -274,3 +274,43 @@ async def test_the_token_of_the_app_is_fetched_once_for_all_processes_and_anew_w
         assert not any(
             token.encode() in value for grant in acme.auth.grants for token in grant.access for value in stored
         )
+
+
+async def test_a_token_endpoint_that_sends_elsewhere_is_not_followed(
+    platform: Platform, acme: Acme, user: UUID
+) -> None:
+    """A redirect to a private address: the client's secret and the refresh token go nowhere else."""
+    inside = Acme()
+    async with serving(inside):
+        account = await connected(platform, acme, user)
+        await ends_in(platform, account, -1)
+        acme.next(Fault(status=307, headers={"Location": f"{inside.url}/oauth2/token"}), TOKEN)
+        with pytest.raises(sdk.Unavailable, match="answered 307 instead of tokens"):
+            await write(platform, account)
+        assert inside.calls == []
+    assert (acme.auth.refreshes, acme.notes) == (0, [])
+    assert await column(platform, account, "status = 'active' AND version = 1 AND retry_at > now()")
+
+
+async def test_a_token_endpoint_at_a_private_address_is_not_called(settings: Settings, acme: Acme, user: UUID) -> None:
+    closed = settings.model_copy(update={"egress_allow": []})
+    async with platform_with(closed, acme.environment()) as platform:
+        account = await connected(platform, acme, user)
+        await ends_in(platform, account, -1)
+        with pytest.raises(sdk.Unavailable, match="cannot be called"):
+            await write(platform, account)
+        assert acme.calls == []
+        assert await column(platform, account, "status = 'active' AND version = 1")
+
+
+async def test_ten_megabytes_from_a_token_endpoint_are_not_read(platform: Platform, acme: Acme, user: UUID) -> None:
+    account = await connected(platform, acme, user)
+    await ends_in(platform, account, -1)
+    acme.next(Fault(body={"access_token": "x", "token_type": "Bearer"}, size=10 << 20), TOKEN)
+    with pytest.raises(sdk.Unavailable, match="more than 1048576 bytes"):
+        await write(platform, account)
+    assert acme.notes == []
+    assert await column(platform, account, "status = 'active' AND version = 1")
+    # It was the answer that was bad, not the account.
+    await platform.db.pool.execute("UPDATE connected_accounts SET retry_at = NULL WHERE id = $1", account)
+    assert await write(platform, account) == 201
