@@ -56,7 +56,7 @@ Checks of the answers against the provider's own specification are in tests/cont
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -211,6 +211,11 @@ class StandIn:
             values |= {"client_id": self.auth.client_id, "client_secret": self.auth.client_secret}
         return {f"AREA_{self.service}_{name}".upper(): value for name, value in {**values, **self.settings}.items()}
 
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """What else runs while it is served, as servers of another protocol."""
+        yield
+
     # How it works
 
     def _oauth_routes(self, dialect: Dialect) -> None:
@@ -306,8 +311,11 @@ async def serving(*standins: StandIn) -> AsyncIterator[dict[str, str]]:
                 await asyncio.sleep(0.01)
         for standin, server in zip(standins, servers, strict=True):
             standin.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-            environment |= standin.environment()
-        yield environment
+        async with AsyncExitStack() as stack:
+            for standin in standins:
+                await stack.enter_async_context(standin.beside())
+                environment |= standin.environment()
+            yield environment
     finally:
         for standin, server in zip(standins, servers, strict=True):
             standin.release()

@@ -3,12 +3,7 @@
 The operator may set AREA_EMAIL_SMTP_URL, AREA_EMAIL_FROM and AREA_EMAIL_IMAP_URL; users connect theirs with host and password.
 """
 
-import asyncio
-import socket
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from area.nodes import sdk
 from area.nodes.email import imap, smtp
@@ -18,13 +13,11 @@ from area.nodes.email.smtp import Letter, Sent
 
 __all__ = ["Account", "Letter", "Mail", "Mailbox", "Sent", "received", "send", "service"]
 
-IMAP_POLL = 40.0
-"""Seconds for a whole poll: below the engine's own limit."""
-
 service = sdk.Service(
     key="email",
     name="Email",
     description="Sends mail, and reacts to mail that arrives.",
+    docs_url="https://www.rfc-editor.org/rfc/rfc5321",
     key_auth=sdk.Key(
         fields=Account,
         help="Your provider lists its SMTP and IMAP servers. Many want an app password, made in your account's security settings.",
@@ -39,7 +32,7 @@ async def whose(ctx: sdk.Context) -> sdk.Profile:
     if given.smtp_host:
         (await smtp.signed_in(ctx, server_of(ctx, "smtp"))).close()
     if given.imap_host:
-        await _with_imap(ctx, _try_imap)
+        await imap.using(ctx, imap.tried)
     host = given.smtp_host or given.imap_host
     return sdk.Profile(external_id=f"{given.username}@{host}", label=given.sender)
 
@@ -53,27 +46,5 @@ async def send(ctx: sdk.Context, letter: Letter) -> Sent:
 @service.poll("Mail received", every=timedelta(minutes=1), account="optional")
 async def received(ctx: sdk.Context, where: Mailbox) -> sdk.Page[Mail]:
     """Fires for each mail that arrives in a mailbox. Mails stay unread."""
-    page: sdk.Page[Mail] = await _with_imap(ctx, imap.poll, where, ctx.cursor or {})
+    page: sdk.Page[Mail] = await imap.using(ctx, imap.poll, where, ctx.cursor or {})
     return page
-
-
-async def _with_imap(ctx: sdk.Context, work: Callable[..., Any], *more: Any) -> Any:
-    """``work(server, socket, *more)`` in a thread, within `IMAP_POLL` seconds."""
-    server = server_of(ctx, "imap")
-    sock: socket.socket | None = None
-    try:
-        async with asyncio.timeout(IMAP_POLL):
-            sock = await server.connect(ctx)
-            return await asyncio.to_thread(work, server, sock, *more)
-    except TimeoutError as error:
-        raise sdk.Unavailable("The mail server does not answer in time") from error
-    finally:  # a thread cannot be cancelled: without its socket it ends by itself
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-
-
-def _try_imap(server: Server, sock: socket.socket) -> None:
-    with imap.session(server, sock):
-        pass

@@ -1,35 +1,46 @@
 """Receiving by IMAP (RFC 3501) with imap-tools, in a thread: mails stay unread."""
 
+import asyncio
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.utils import parseaddr
 from imaplib import IMAP4
 from typing import Annotated, Any
 
 from imap_tools import BaseMailBox
 from imap_tools.errors import UnexpectedCommandStatusError
+from imap_tools.imap_utf7 import utf7_encode
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.email.servers import Security, Server, trust
+from area.nodes.email.servers import Security, Server, server_of, trust
 
 PER_POLL = 50
 MAX_MAIL = 1 << 20
+MAX_SESSION = 64 << 20  # bytes a server may send before it is hung up on: a poll's mails, and some more
 IMAP_ANSWER = 20.0  # seconds the server may stay silent
+IMAP_POLL = 40.0  # seconds for a whole poll: below the engine's own limit
+NO_FOLDERS = {"\\noselect", "\\nonexistent"}
+
+
+async def folders(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
+    """The account's folders, those that only hold others left out."""
+    return await using(ctx, _folders)
 
 
 class Mailbox(sdk.Inputs):
     """Which mail."""
 
-    mailbox: Annotated[str, sdk.NoTemplate] = Field(
+    mailbox: Annotated[str, sdk.NoTemplate, sdk.Choices(folders)] = Field(
         "INBOX",
         title="Mailbox",
         description="The folder to watch.",
-        pattern=r'^[^"\\\x00-\x1f\x7f-\uffff]+$',
+        pattern=r'^[^"\\\x00-\x1f\x7f]+$',
         max_length=200,
         examples=["INBOX"],
     )
@@ -61,7 +72,7 @@ class Mail(sdk.Outputs):
 def poll(server: Server, sock: socket.socket, where: Mailbox, known: dict[str, int]) -> sdk.Page[Mail]:
     """One poll over a connected socket, which is closed at its end. Raises: Rejected, Unavailable."""
     with session(server, sock) as imap:
-        mailbox = _quoted(where.mailbox).encode()
+        mailbox = _quoted(where.mailbox)
         _ask(f"open {where.mailbox}", lambda: imap.folder.set(mailbox, readonly=True))
         validity = _said(imap, "UIDVALIDITY") or 0
         if known.get("uidvalidity") != validity:  # first poll, or the server renumbered: only remember where we are
@@ -77,11 +88,27 @@ class _Client(IMAP4):
     """imaplib over a socket that is connected already."""
 
     def __init__(self, sock: socket.socket, host: str) -> None:
-        self._given = sock
+        self._given, self._left = sock, MAX_SESSION
         super().__init__(host)
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:
         return self._given
+
+    def read(self, size: int) -> bytes:
+        """As imaplib; whatever size the server announces, there is an end to it. Raises: IMAP4.abort."""
+        self._count(size)
+        return super().read(size)
+
+    def readline(self) -> bytes:
+        """The same of a line."""
+        line = super().readline()
+        self._count(len(line))
+        return line
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise self.abort(f"it sends more than {MAX_SESSION >> 20} MiB at once")
 
 
 class _Box(BaseMailBox):
@@ -98,6 +125,42 @@ class _Box(BaseMailBox):
         if self._server.security is Security.STARTTLS:
             client.starttls(trust())
         return client
+
+
+async def using(ctx: sdk.Context, work: Callable[..., Any], *more: Any) -> Any:
+    """``work(server, socket, *more)`` in a thread, within `IMAP_POLL` seconds. Raises: Rejected, Unavailable, EgressRefused."""
+    server = server_of(ctx, "imap")
+    sock = end = None
+    try:
+        async with asyncio.timeout(IMAP_POLL):
+            sock = await server.connect(ctx)
+            end = sock.dup()  # TLS takes the first one over
+            return await asyncio.to_thread(work, server, sock, *more)
+    except TimeoutError as error:
+        raise sdk.Unavailable("The mail server does not answer in time") from error
+    finally:  # a thread cannot be cancelled: without its connection it ends by itself
+        if end is not None:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        if sock is not None:
+            sock.close()
+
+
+def tried(server: Server, sock: socket.socket) -> None:
+    """Signs in, and out again."""
+    with session(server, sock):
+        pass
+
+
+def _folders(server: Server, sock: socket.socket) -> list[sdk.Choice]:
+    with session(server, sock) as imap:
+        try:
+            found = imap.folder.list()
+        except ValueError as error:  # a name that is no UTF-7
+            raise sdk.Rejected("The mail server's list of folders cannot be read", code="IMAP_REFUSED") from error
+    named = [one.name for one in found if not NO_FOLDERS & {flag.lower() for flag in one.flags}]
+    return [sdk.Choice(name, name) for name in sorted(named, key=lambda name: (name != "INBOX", name.casefold()))]
 
 
 @contextmanager
@@ -151,8 +214,10 @@ def _number(pattern: bytes, line: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def _quoted(mailbox: str) -> str:
-    return mailbox if re.fullmatch(r"[\w./-]+", mailbox) else f'"{mailbox}"'
+def _quoted(mailbox: str) -> bytes:
+    """A folder's name as it is sent: the letters beyond ASCII in IMAP's own UTF-7."""
+    name: bytes = utf7_encode(mailbox)
+    return name if re.fullmatch(rb"[\w./-]+", name) else b'"%b"' % name
 
 
 def _sizes_after(imap: BaseMailBox, last: int) -> dict[int, int]:
@@ -181,19 +246,47 @@ def _fetch(imap: BaseMailBox, uid: int, size: int, identity: str) -> Mail | None
     content = next((line[1] for line in lines if isinstance(line, tuple)), None)  # a literal
     if content is None:
         return None
+    return _read(content, identity)
+
+
+def _read(content: bytes, identity: str) -> Mail:
+    """What a mail says; of what is no mail, what can be read."""
     message = message_from_bytes(content, policy=policy.default)
-    text = message.get_body(("plain", "html"))
-    sent = getattr(message["Date"], "datetime", None)
+    sender = _header(message, "From")
+    sent = _lenient(lambda: message["Date"].datetime, None)
     return Mail(
         id=identity,
-        sender=str(message["From"] or ""),
-        sender_address=parseaddr(str(message["From"] or ""))[1],
-        to=str(message["To"] or ""),
-        subject=str(message["Subject"] or ""),
-        text=str(text.get_content()) if text else "",
-        message_id=str(message["Message-ID"] or ""),
+        sender=sender,
+        sender_address=parseaddr(sender)[1],
+        to=_header(message, "To"),
+        subject=_header(message, "Subject"),
+        text=_lenient(lambda: _text(message), ""),
+        message_id=_header(message, "Message-ID"),
         sent_at=sent.astimezone(UTC) if sent and sent.tzinfo else None,
     )
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    return _lenient(lambda: str(message[name] or ""), "")
+
+
+def _text(message: EmailMessage) -> str:
+    part = message.get_body(("plain", "html"))
+    if part is None:
+        return ""
+    try:
+        return str(part.get_content())
+    except LookupError:  # an encoding that nobody knows
+        payload = part.get_payload(decode=True)
+        return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+
+
+def _lenient(read: Callable[[], Any], otherwise: Any) -> Any:
+    """One nonsensical mail must not stop the mailbox; the parser's errors are of many kinds."""
+    try:
+        return read()
+    except Exception:
+        return otherwise
 
 
 def _wanted(mail: Mail, where: Mailbox) -> bool:

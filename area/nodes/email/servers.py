@@ -1,17 +1,20 @@
 """Which mail server a call speaks to: the account's own, or the one that the operator has set."""
 
 import asyncio
+import re
 import socket
 import ssl
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from area.nodes import sdk
 
+ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
 SMTP_EXAMPLE = "smtp://user:password@smtp.example.com:587"
 IMAP_EXAMPLE = "imaps://user:password@imap.example.com:993"
 PORTS = {"smtp": 587, "smtps": 465, "imap": 143, "imaps": 993}
@@ -67,6 +70,13 @@ class Account(sdk.Inputs):
         Security.TLS, title="IMAP security", description="TLS at once on 993.", examples=["tls"]
     )
 
+    @field_validator("sender")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in value) or not ADDRESS.match(parseaddr(value)[1]):
+            raise ValueError("must be one mail address, as ada@example.com or Ada <ada@example.com>")
+        return value
+
     @model_validator(mode="after")
     def _some_server(self) -> "Account":
         if not (self.smtp_host or self.imap_host):
@@ -107,12 +117,12 @@ class Server:
 
 def server_of(ctx: sdk.Context, kind: Literal["smtp", "imap"]) -> Server:
     """The server for this call. Raises: Rejected when there is none."""
-    if ctx.has_account:
+    if ctx.credentials:  # also those that are just being tried, and belong to no account yet
         given = Account.model_validate(dict(ctx.credentials))
         host = given.smtp_host if kind == "smtp" else given.imap_host
         if host is None:
             raise sdk.Rejected(
-                f"The account {ctx.account.label} has no {kind.upper()} server. Connect it again with one.",
+                f"The account {given.sender} has no {kind.upper()} server. Connect it again with one.",
                 code="NOT_CONFIGURED",
             )
         port, security = (

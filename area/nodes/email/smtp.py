@@ -1,7 +1,6 @@
 """Sending by SMTP (RFC 5321) with aiosmtplib."""
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -11,9 +10,8 @@ import aiosmtplib
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
-from area.nodes.email.servers import Security, Server, trust
+from area.nodes.email.servers import ADDRESS, Security, Server, trust
 
-ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
 MAX_RECIPIENTS = 100
 SEVERAL = "ada@example.com, grace@example.com"
 SECONDS = 20.0
