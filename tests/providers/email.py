@@ -102,9 +102,7 @@ class Email(StandIn):
         addresses = [OPERATOR, *(user.email for user in self.users)]
         self.sent: list[Mail] = []
         self.said: list[str] = []
-        self.boxes = {
-            address: {"INBOX": Folder(), "Bücher & Co": Folder(), "Lists": Folder()} for address in addresses
-        }
+        self.boxes = {address: {"INBOX": Folder(), "Bücher & Co": Folder(), "Lists": Folder()} for address in addresses}
         self.passwords = {address: PASSWORD + address for address in addresses}
         self.smtp_port = self.imap_port = 0
         self.tells_next = True

@@ -8,7 +8,7 @@ from datetime import timedelta
 from area.nodes import sdk
 from area.nodes.email import imap, smtp
 from area.nodes.email.imap import Mail, Mailbox
-from area.nodes.email.servers import Account, Server, server_of
+from area.nodes.email.servers import Account, server_of
 from area.nodes.email.smtp import Letter, Sent
 
 __all__ = ["Account", "Letter", "Mail", "Mailbox", "Sent", "received", "send", "service"]

@@ -30,7 +30,8 @@ NO_FOLDERS = {"\\noselect", "\\nonexistent"}
 
 async def folders(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
     """The account's folders, those that only hold others left out."""
-    return await using(ctx, _folders)
+    found: list[sdk.Choice] = await using(ctx, _folders)
+    return found
 
 
 class Mailbox(sdk.Inputs):
@@ -267,7 +268,8 @@ def _read(content: bytes, identity: str) -> Mail:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    return _lenient(lambda: str(message[name] or ""), "")
+    value: str = _lenient(lambda: str(message[name] or ""), "")
+    return value
 
 
 def _text(message: EmailMessage) -> str:

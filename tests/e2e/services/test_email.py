@@ -81,7 +81,10 @@ async def test_a_mail_comes_in_and_the_admins_are_told_once(stage: Stage) -> Non
     refused = await stage.connect(password="wrong")
     assert refused["account"] is None
     assert "would not sign in ada@example.com" in refused["errors"][0]["message"]
-    assert await stage.world.pool.fetchval("SELECT count(*) FROM connected_accounts WHERE user_id = $1", stage.world.user) == 0
+    assert (
+        await stage.world.pool.fetchval("SELECT count(*) FROM connected_accounts WHERE user_id = $1", stage.world.user)
+        == 0
+    )
 
     stage.mail.receive("before", "anybody watched")
     account, area = await stage.watching()
