@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint types imports drift bench chaos migrate schema clean
+.PHONY: help dev demo test check lint types imports drift bench chaos migrate schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do \
@@ -30,6 +30,9 @@ $(STAMP): requirements-dev.txt pyproject.toml
 
 dev: $(STAMP) ## Run everything here: API, worker, scheduler, Postgres, Redis
 	@exec $(BIN)/area dev
+
+demo: $(STAMP) ## Tell a whole story live, with stand-ins for Twitch, Discord and mail
+	@exec $(BIN)/python -m tests.e2e.mission
 
 test: $(STAMP) ## Run the tests
 	@$(BIN)/python -m pytest --cov=area --cov-report=term:skip-covered

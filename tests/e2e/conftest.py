@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -32,9 +33,9 @@ class Story:
     database: asyncpg.Connection
 
 
-@pytest.fixture(scope="package")
-async def own_database(servers: Embedded) -> AsyncIterator[str]:
-    """An empty, migrated database, dropped afterwards."""
+@asynccontextmanager
+async def empty_database(servers: Embedded) -> AsyncIterator[str]:
+    """An empty, migrated database, dropped afterwards; its address."""
     name = f"area_e2e_{new_id().hex}"
     admin = await asyncpg.connect(plain_url(servers.database_url))
     await admin.execute(f'CREATE DATABASE "{name}"')
@@ -43,6 +44,13 @@ async def own_database(servers: Embedded) -> AsyncIterator[str]:
     yield url
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
+
+
+@pytest.fixture(scope="package")
+async def own_database(servers: Embedded) -> AsyncIterator[str]:
+    """One for the stories."""
+    async with empty_database(servers) as url:
+        yield url
 
 
 @pytest.fixture
