@@ -55,8 +55,8 @@ Checks of the answers against the provider's own specification are in tests/cont
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -302,7 +302,7 @@ class StandIn:
 @asynccontextmanager
 async def serving(*standins: StandIn) -> AsyncIterator[dict[str, str]]:
     """Each stand-in on a free loopback port of its own; gives the environment that points their services at them."""
-    servers = [uvicorn.Server(_config(standin)) for standin in standins]
+    servers = [_Server(_config(standin)) for standin in standins]
     tasks = [asyncio.create_task(server.serve()) for server in servers]
     environment: dict[str, str] = {}
     try:
@@ -321,6 +321,13 @@ async def serving(*standins: StandIn) -> AsyncIterator[dict[str, str]]:
             standin.release()
             server.should_exit = True
         await asyncio.gather(*tasks)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave Ctrl-C to whoever serves."""
+        yield
 
 
 def _config(standin: StandIn) -> uvicorn.Config:

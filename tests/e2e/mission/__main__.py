@@ -49,7 +49,9 @@ class Teller:
 
 async def told(embedded: Embedded, folder: Path, teller: Teller) -> Told:
     """The story on these servers."""
-    key = secrets.token_hex(32)
+    task, key = asyncio.current_task(), secrets.token_hex(32)
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # as Ctrl-C does by itself
     async with staged(embedded.database_url, embedded.redis_url, key, folder, teller.say) as stage:
         teller.say(
             "platform",
@@ -74,7 +76,7 @@ def main() -> int:
     except TROUBLES as error:
         console.print(Text(f"Not as told. {type(error).__name__}: {error}", "bold red"), soft_wrap=True)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped before the end.", style="dim")
         return 130
     finally:

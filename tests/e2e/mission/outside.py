@@ -1,20 +1,15 @@
 """The three services elsewhere: Twitch, a Discord that can be slow to answer, and a mail server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from email import message_from_bytes, policy
-from email.message import EmailMessage
+from collections.abc import Callable
 from typing import Any
-
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
 from tests.providers.calls import Call
 from tests.providers.discord import Discord
+from tests.providers.email import Email, Mail
 
 Say = Callable[[str, str], None]
 """Where the story is told: who, and what."""
-USER, PASSWORD = "post@area.example", "pässwörd of the mail"
 
 
 class SlowDiscord(Discord):
@@ -49,43 +44,15 @@ class SlowDiscord(Discord):
         self._answers.set()
 
 
-class Postmaster:
-    """A mail server's mind: keeps every mail, with whom it is really for."""
+class TellingEmail(Email):
+    """Says of each mail that it came."""
 
     def __init__(self, say: Say) -> None:
-        self.mails: list[tuple[EmailMessage, list[str]]] = []
-        self.sign_ins = 0
-        self.port = 0
+        super().__init__()
         self._say = say
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep a mail."""
-        message = message_from_bytes(envelope.original_content or b"", policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        self.mails.append((message, list(envelope.rcpt_tos)))
-        body = message.get_body(("plain",))
-        text = body.get_content().strip() if body else ""
+    async def accept(self, mail: Mail) -> None:
+        """Take a mail."""
+        await super().accept(mail)
+        message, text = mail.message, mail.bodies()["text/plain"].strip()
         self._say("mail", f"To: {message['To']}\nSubject: {message['Subject']}\n{text}")
-        return "250 OK"
-
-    def let_in(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
-        """Whether the password is right."""
-        is_right = (given.login.decode(), given.password.decode()) == (USER, PASSWORD)
-        self.sign_ins += is_right
-        return AuthResult(success=is_right, handled=is_right)
-
-
-@asynccontextmanager
-async def mail_server(say: Say) -> AsyncIterator[Postmaster]:
-    """One on loopback, in clear."""
-    postmaster, loop = Postmaster(say), asyncio.get_running_loop()
-
-    def mind() -> SMTP:
-        return SMTP(postmaster, loop=loop, authenticator=postmaster.let_in, auth_require_tls=False)
-
-    server = await loop.create_server(mind, "127.0.0.1", 0)
-    postmaster.port = server.sockets[0].getsockname()[1]
-    try:
-        yield postmaster
-    finally:
-        server.close()

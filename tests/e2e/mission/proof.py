@@ -28,17 +28,17 @@ def _messages(told: Told) -> None:
 
 
 def _mails(told: Told) -> None:
-    _equal([recipients for _, recipients in told.mails], [ADDRESSES, ADDRESSES], "whom the mails are for")
-    _equal([str(mail["To"]) for mail, _ in told.mails], [ADMINS, ADMINS], "the mails' names")
+    _equal([mail.recipients for mail in told.mails], [ADDRESSES, ADDRESSES], "whom the mails are for")
+    _equal([str(mail.message["To"]) for mail in told.mails], [ADMINS, ADMINS], "the mails' names")
     subjects = [f"Ada Lovelace est en direct: {name.partition(' (')[0]}" for name in NAMES]
-    _equal([str(mail["Subject"]) for mail, _ in told.mails], subjects, "the mails' subjects")
+    _equal([str(mail.message["Subject"]) for mail in told.mails], subjects, "the mails' subjects")
     links = [f"https://discord.com/channels/{HOME}/{NEWS}/{message['id']}" for message in told.messages]
     since = [run["event"]["payload"]["started_at"] for run in told.runs]
     texts = [
         [f"{name}, since {start}.", f"Discord: {link}"] for name, start, link in zip(NAMES, since, links, strict=True)
     ]
-    _equal([mail.get_content().strip().splitlines() for mail, _ in told.mails], texts, "the mails' texts")
-    _equal(len({mail["Message-ID"] for mail, _ in told.mails}), 2, "mails with an id of their own")
+    _equal([mail.bodies()["text/plain"].strip().splitlines() for mail in told.mails], texts, "the mails' texts")
+    _equal(len({mail.message["Message-ID"] for mail in told.mails}), 2, "mails with an id of their own")
 
 
 def _feed(told: Told) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 
 from area.app.embedded import free_port
 from tests.e2e.mission.browser import Browser
-from tests.e2e.mission.outside import Postmaster, Say, SlowDiscord, mail_server
+from tests.e2e.mission.outside import Say, SlowDiscord, TellingEmail
 from tests.e2e.world import Client, Processes, until
 from tests.providers.base import serving
 from tests.providers.twitch import Twitch
@@ -32,7 +32,7 @@ class Stage:
     browser: Browser
     twitch: Twitch
     discord: SlowDiscord
-    mail: Postmaster
+    mail: TellingEmail
     say: Say
 
 
@@ -41,11 +41,12 @@ async def staged(database_url: str, redis_url: str, secret_key: str, folder: Pat
     """The platform on a migrated database: API, scheduler and a worker. Call from the main thread."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    twitch, discord = Twitch(), SlowDiscord(say)
+    twitch, discord, mail = Twitch(), SlowDiscord(say), TellingEmail(say)
     async with AsyncExitStack() as stack:
-        mail = await stack.enter_async_context(mail_server(say))
-        given = await stack.enter_async_context(serving(twitch, discord))
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("AREA_")} | given
+        given = await stack.enter_async_context(serving(twitch, discord, mail))
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("AREA_")}
+        # The operator has no mail server: mails leave by the account that the person connects, or not at all.
+        environ |= {name: value for name, value in given.items() if not name.startswith("AREA_EMAIL_")}
         environ |= {
             "AREA_DATABASE_URL": database_url,
             "AREA_REDIS_URL": redis_url,

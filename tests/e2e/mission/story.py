@@ -8,10 +8,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.mission.outside import PASSWORD, USER
 from tests.e2e.mission.stage import Stage
 from tests.e2e.world import until
 from tests.providers.discord import NEWS
+from tests.providers.email import Mail
 
 ADMINS = "Grace Hopper <grace@admins.example>, Zoë Núñez <zoe@admins.example>, 李雷 <lei@admins.example>"
 ADDRESSES = ["grace@admins.example", "zoe@admins.example", "lei@admins.example"]
@@ -51,7 +51,7 @@ class Told:
     messages: list[dict[str, Any]]
     posts: int
     """Calls to Discord, however many of them posted something."""
-    mails: list[Any]
+    mails: list[Mail]
     runs: list[dict[str, Any]]
     """Oldest first."""
     exit_code: int
@@ -79,7 +79,7 @@ async def tell(stage: Stage) -> Told:
         await follow(stage, events, streams[1], "RUN_SUCCEEDED")
     runs = (await stage.client.ask(RUNS))["viewer"]["runs"]["nodes"]
     posts = len(stage.discord.asked("POST", f"/api/v10/channels/{NEWS}/messages"))
-    return Told(streams, stage.discord.messages[NEWS], posts, stage.mail.mails, runs[::-1], exit_code)
+    return Told(streams, stage.discord.messages[NEWS], posts, stage.mail.sent, runs[::-1], exit_code)
 
 
 async def connect(stage: Stage) -> dict[str, str]:
@@ -90,14 +90,7 @@ async def connect(stage: Stage) -> dict[str, str]:
         shown = await stage.browser.click(started["url"], "Allow")
         assert "<h1>Connected</h1>" in shown, shown
         stage.say("ada", f"allowed it on the consent page of {service}")
-    fields = {
-        "sender": f"AREA der Ada Løvelace <{USER}>",
-        "username": USER,
-        "password": PASSWORD,
-        "smtp_host": "127.0.0.1",
-        "smtp_port": stage.mail.port,
-        "smtp_security": "none",
-    }
+    fields = stage.mail.fields()
     kept = (await stage.client.ask(BY_KEY, i={"service": "email", "fields": fields}))["connectWithKey"]
     assert kept["errors"] == [], kept
     found = (await stage.client.ask(ACCOUNTS))["viewer"]["connectedAccounts"]["nodes"]
