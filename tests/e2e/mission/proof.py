@@ -30,6 +30,7 @@ def _messages(told: Told) -> None:
 def _mails(told: Told) -> None:
     _equal([mail.recipients for mail in told.mails], [ADDRESSES, ADDRESSES], "whom the mails are for")
     _equal([str(mail.message["To"]) for mail in told.mails], [ADMINS, ADMINS], "the mails' names")
+    _equal([mail.sender for mail in told.mails], ["ada@example.com"] * 2, "from whose account they are")
     subjects = [f"Ada Lovelace est en direct: {name.partition(' (')[0]}" for name in NAMES]
     _equal([str(mail.message["Subject"]) for mail in told.mails], subjects, "the mails' subjects")
     links = [f"https://discord.com/channels/{HOME}/{NEWS}/{message['id']}" for message in told.messages]
