@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -226,3 +227,40 @@ async def test_an_answer_that_says_nothing_may_have_sent_it(there: Telegram, ctx
     there.next(Fault(body=body))
     with pytest.raises(sdk.Unknown):
         await reactions.send_message.fn(ctx, reactions.NewMessage(chat_id="1", text="x"))
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"ok": False, "error_code": 400, "description": "Bad Request: chat not found"}, sdk.Rejected),
+        ({"ok": False, "error_code": 401, "description": "Unauthorized"}, sdk.Reconnect),
+        ({"ok": False, "error_code": 429, "description": "x", "parameters": {"retry_after": 7}}, sdk.Throttled),
+        ({"ok": False, "error_code": 502, "description": "Bad Gateway"}, sdk.Unavailable),
+    ],
+)
+async def test_a_refusal_within_a_200_is_as_sure_as_any_other(
+    there: Telegram, ctx: FakeContext, body: Any, error: type[sdk.NodeError]
+) -> None:
+    there.next(Fault(body=body))
+    with pytest.raises(error) as caught:
+        await reactions.send_message.fn(ctx, reactions.NewMessage(chat_id=str(GROUP), text="x"))
+    assert getattr(caught.value, "retry_after", 7) == 7
+
+
+def test_a_request_that_is_sent_again_has_one_token() -> None:
+    request = httpx.Request("POST", "https://telegram.test/sendMessage")
+    for token in ("1:old", "1:new"):
+        provider.authorise(request, {"token": token})
+    assert request.url.path == "/bot1:new/sendMessage"
+
+
+@pytest.mark.parametrize("odd", [{"chat": "x"}, {"from": ["x"]}, {"chat": None, "from": None}])
+def test_an_update_of_an_odd_shape_breaks_nothing(odd: dict[str, Any]) -> None:
+    assert events.message.fn(events.Texts(), update(text="Grüße", **odd)).text == "Grüße"
+
+
+def test_an_update_without_its_number_is_refused_as_what_it_is() -> None:
+    given = update(text="x")
+    del given.body["update_id"]
+    with pytest.raises(ValidationError):  # which the endpoint answers with 400
+        events.message.fn(events.Texts(), given)

@@ -163,7 +163,7 @@ def button(where: Buttons, delivery: sdk.WebhookDelivery) -> Button | None:
     found = _part(delivery, "button")
     if found is None or where.data not in (None, "", found.get("data")):
         return None
-    told = _heard(delivery, {**(found.get("message") or {}), "from": found.get("from")})
+    told = _heard(delivery, {**_dict(found, "message"), "from": found.get("from")})
     if where.chat_id not in (None, told["chat_id"]):
         return None
     return Button(**told, query_id=str(found.get("id") or ""), data=str(found.get("data") or ""))
@@ -171,9 +171,14 @@ def button(where: Buttons, delivery: sdk.WebhookDelivery) -> Button | None:
 
 def _wanted(where: Where, delivery: sdk.WebhookDelivery) -> dict[str, Any] | None:
     found = _part(delivery, "message")
-    if found is None or (found.get("from") or {}).get("is_bot"):
+    if found is None or _dict(found, "from").get("is_bot"):
         return None
-    return found if where.chat_id in (None, (found.get("chat") or {}).get("id")) else None
+    return found if where.chat_id in (None, _dict(found, "chat").get("id")) else None
+
+
+def _dict(found: dict[str, Any], name: str) -> dict[str, Any]:
+    part = found.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -192,11 +197,11 @@ def _command(found: dict[str, Any], bot: str = "") -> tuple[str, str] | None:
 
 
 def _heard(delivery: sdk.WebhookDelivery, found: dict[str, Any]) -> dict[str, Any]:
-    chat, user = found.get("chat") or {}, found.get("from") or {}
+    chat, user = _dict(found, "chat"), _dict(found, "from")
     name = " ".join(str(user[part]) for part in ("first_name", "last_name") if user.get(part))
     own = " ".join(str(chat[part]) for part in ("first_name", "last_name") if chat.get(part))
     return {
-        "update_id": delivery.body["update_id"],
+        "update_id": delivery.body.get("update_id"),
         "chat_id": chat.get("id") or user.get("id") or 0,
         "chat": str(chat.get("title") or own or name),
         "user_id": user.get("id"),
@@ -208,4 +213,4 @@ def _heard(delivery: sdk.WebhookDelivery, found: dict[str, Any]) -> dict[str, An
 
 def _moment(found: dict[str, Any]) -> datetime | None:
     given = found.get("date")
-    return datetime.fromtimestamp(given, UTC) if isinstance(given, int) and 0 < given < 1 << 40 else None
+    return datetime.fromtimestamp(given, UTC) if isinstance(given, int) and 0 < given < 1 << 37 else None

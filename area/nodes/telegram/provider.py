@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,29 +32,44 @@ class Bot(sdk.Inputs):
 def authorise(request: httpx.Request, credentials: Mapping[str, Any]) -> None:
     """The token is part of the path, before the method: https://core.telegram.org/bots/api#making-requests"""
     base, _, method = request.url.path.rpartition("/")
+    base = re.sub(r"/bot\d+:[^/]*$", "", base)  # of an older token, where the request is sent again
     request.url = request.url.copy_with(path=f"{base}/bot{credentials['token']}/{method}")
 
 
 def judge(response: httpx.Response) -> None:
     """Raise what a failing answer means at Telegram; waits are in the body, where the common parser finds them."""
-    status = response.status_code
-    if status < 400 or status == 429:
+    status, said = response.status_code, words(response)
+    if status < 400:
+        if _body(response).get("ok") is not False:
+            return
+        status = _status_in(response)
+    if status == 429 or status >= 500 or not said:
         return
-    said = words(response)
-    moved = (parameters(response)).get("migrate_to_chat_id")
+    moved = parameters(response).get("migrate_to_chat_id")
     if moved is not None:
         raise sdk.Rejected(
             f"The group has become a supergroup: use the chat id {moved} from now on.", code="CHAT_MOVED"
         )
-    if status in (401, 404) and said in ("Unauthorized", "Not Found"):
+    if status == 401 or (status == 404 and said == "Not Found"):
         raise sdk.Reconnect("Telegram does not know this bot's token any more: connect the bot again.")
     if status == 403:
         hint = "The bot may not write there: a person has to write to it first, and a group or channel to admit it."
         raise sdk.Rejected(f"{hint} Telegram says: {said}", code="FORBIDDEN")
     if status == 409:
         raise sdk.Rejected(f"Something else receives this bot's messages: {said}", code="CONFLICT")
-    if status == 400:
-        raise sdk.Rejected(f"Telegram cannot accept this: {said}", code="REFUSED")
+    raise sdk.Rejected(f"Telegram cannot accept this: {said}", code="REFUSED")
+
+
+def _status_in(response: httpx.Response) -> int:
+    """The status of a refusal that came with 200. Raises: Throttled, Unavailable, as that status would."""
+    said, named = words(response), _body(response).get("error_code")
+    status = named if isinstance(named, int) else 400
+    if status == 429:
+        wait = parameters(response).get("retry_after")
+        raise sdk.Throttled(f"Telegram says: {said}", retry_after=wait if isinstance(wait, int | float) else 30.0)
+    if status >= 500:
+        raise sdk.Unavailable(f"Telegram says: {said}")
+    return status
 
 
 def words(response: httpx.Response) -> str:

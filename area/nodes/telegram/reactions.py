@@ -108,7 +108,7 @@ class NewPoll(To):
         title="Question", description="Up to 300 characters.", min_length=1, max_length=300, examples=["Open the door?"]
     )
     options: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        title="Answers", description="Two to ten.", min_length=2, max_length=10, examples=[["Yes", "No"]]
+        title="Answers", description="Two to twelve.", min_length=2, max_length=12, examples=[["Yes", "No"]]
     )
     anonymous: bool = Field(True, title="Anonymous", description="Whether nobody sees who voted.", examples=[True])
     several: bool = Field(
