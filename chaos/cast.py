@@ -83,7 +83,7 @@ class Cast:
         self._not_before = dict.fromkeys(wanted, 0.0)
 
     def fill(self) -> None:
-        """Start whoever is missing; note who ended by himself. To be called often, from the main thread."""
+        """Start whoever is missing; note who ended by himself. To be called often, from one thread at a time."""
         for actor in list(self.actors):
             code = actor.process.code
             if code is None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from chaos.faults import Incident
+from chaos.faults import OWN_PAUSE, Incident
 from chaos.outside import Call
 
 RUNS = """
@@ -81,6 +81,10 @@ class Evidence:
             (i for i in self.incidents if i.whom == whom and i.fault.startswith("SIG") and _meet(i, begin, end)), None
         )
 
+    def stood_still(self, begin: float, end: float) -> Incident | None:
+        """When the services elsewhere answered nobody between two moments."""
+        return next((i for i in self.incidents if i.fault == OWN_PAUSE and _meet(i, begin, end)), None)
+
     def postgres_away(self, begin: float, end: float) -> Incident | None:
         """What kept Postgres, or its clock, from its work between two moments."""
         found = (i for i in self.incidents if "Postgres" in i.fault and _meet(i, begin, end))
@@ -121,6 +125,8 @@ async def gather(connection: asyncpg.Connection, calls: list[Call], incidents: l
         run.transitions.append(row)
         if row["became"] == "running" and row["fence"] > row["fence_was"]:
             run.claims.append(Claim(row["at"].timestamp(), row["who"], row["fence"]))
+        if run.status == "held":
+            run.end = row["at"].timestamp()
     by_key: defaultdict[str, list[Call]] = defaultdict(list)
     for call in calls:
         by_key[call.key].append(call)

@@ -202,6 +202,19 @@ async def _step_postgres(scene: Scene, seconds: float) -> None:
         return
 
 
+OWN_PAUSE = "the other side stood still"
+"""No fault of the programme: the services elsewhere are in this process, and it may get no time on a busy machine."""
+
+
+async def own_pauses(scene: Scene) -> None:
+    """Note when this process stood still for more than a second."""
+    while True:
+        before = time.time()
+        await asyncio.sleep(0.1)
+        if time.time() - before > 1.1:
+            scene.incidents.append(Incident(OWN_PAUSE, before, time.time()))
+
+
 @dataclass(frozen=True)
 class Kind:
     """A fault of the programme."""

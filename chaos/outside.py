@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-HANG_SECONDS = 12.0
-"""How long a hanging call is left without an answer; the reactions give up after five."""
+HANG_SECONDS = 13.0
+"""How long a hanging call is left without an answer; the reactions give up after ten."""
 SLOW = 0.05
 """Share of the calls that take a second or two even in a good mood."""
 

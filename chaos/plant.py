@@ -9,7 +9,7 @@ from area.core.settings import Settings
 from area.engine.areas import AreaDraft, ReactionDraft, create_area
 from area.engine.platform import open_platform
 
-TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 10
 EVENT = "{{ trigger.body.id }}"
 TOKEN = "SELECT hooks.token FROM areas JOIN hooks ON hooks.id = areas.hook_id WHERE areas.id = $1"
 TICK_SECONDS = 10

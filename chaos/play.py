@@ -140,7 +140,11 @@ class Play:
             self.plan.mood_seconds,
         )
         began = time.monotonic()
-        background = [asyncio.create_task(self._fill()), asyncio.create_task(watcher.run())]
+        background = [
+            asyncio.create_task(self._fill()),
+            asyncio.create_task(watcher.run()),
+            asyncio.create_task(faults.own_pauses(scene)),
+        ]
         try:
             await asyncio.wait_for(watcher.listening.wait(), READY_SECONDS)
             await self._baseline()
@@ -217,7 +221,8 @@ class Play:
 
     async def _fill(self) -> None:
         while True:
-            self.cast.fill()
+            # A start takes a while; meanwhile the services elsewhere, the wires and the sender go on in this thread.
+            await asyncio.to_thread(self.cast.fill)
             await asyncio.sleep(0.1)
 
     async def _baseline(self) -> None:

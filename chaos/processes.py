@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ ANSWER_SECONDS = 60.0
 
 
 class Nursery:
-    """The process that forks the others. Use from one thread."""
+    """The process that forks the others. One thread may start them while others ask after them."""
 
     def __init__(self, directory: Path) -> None:
         self._log = (directory / "nursery.log").open("ab")
@@ -31,6 +32,7 @@ class Nursery:
             start_new_session=True,
             preexec_fn=tied_to_parent(signal.SIGKILL),
         )
+        self._lock = threading.Lock()
         self._rest = b""
         self._pids: list[int] = []
         self._codes: dict[int, int] = {}
@@ -51,7 +53,7 @@ class Nursery:
         while not self._pids:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError(f"No process could be started; {self._log.name} says why.")
-            self._listen(0.1)
+            self._listen(0.01)
         return Child(self, self._pids.pop())
 
     def code_of(self, pid: int) -> int | None:
@@ -60,6 +62,10 @@ class Nursery:
         return self._codes.get(pid)
 
     def _listen(self, seconds: float) -> None:
+        with self._lock:
+            self._hear(seconds)
+
+    def _hear(self, seconds: float) -> None:
         assert self._process.stdout is not None
         file = self._process.stdout.fileno()
         while select.select([file], [], [], seconds)[0]:

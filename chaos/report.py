@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.faults import KINDS as FAULTS
-from chaos.faults import Incident
+from chaos.faults import OWN_PAUSE, Incident
 from chaos.play import Outcome
 from chaos.verdict import KINDS, Finding
 
@@ -78,6 +78,7 @@ def notes(outcome: Outcome) -> list[str]:
     sender, watcher, cast = outcome.sender, outcome.watcher, outcome.cast
     statuses = Counter(run.status for run in outcome.evidence.runs.values())
     answers = ", ".join(f"{count:,} x {answer}" for answer, count in sender.answers.most_common())
+    pauses = [i.end - i.begin for i in outcome.evidence.incidents if i.fault == OWN_PAUSE]
     lines = [
         f"Runs: {', '.join(f'{count:,} {status}' for status, count in statuses.most_common())}.",
         f"Deliveries: {answers}; {sender.sent_more_than_once:,} sent more than once; slowest answer {sender.slowest:.1f} s.",
@@ -85,6 +86,7 @@ def notes(outcome: Outcome) -> list[str]:
         f"Subscriber: {sum(map(len, watcher.seen.values())):,} lines over {watcher.connections} connections.",
         f"Fence: {', '.join(f'{count} {what}' for what, count in outcome.counted.items())}.",
         f"Processes that could not start because Postgres was away, and were started again: {len(cast.self_ended)}.",
+        f"The play itself got no time for more than a second: {len(pauses)} times, for {sum(pauses):.1f} s together.",
         f"All runs at rest {outcome.settled_in:.0f} s after the last fault.",
     ]
     return lines + [f"{count} x {why}" for why, count in outcome.verdict.explained().most_common()]

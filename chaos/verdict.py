@@ -162,7 +162,9 @@ def _explain(
     kind: str,
 ) -> None:
     who, begin, end = owned
-    incident = evidence.befell(who, begin, end) or evidence.postgres_away(begin, end)
+    incident = (
+        evidence.befell(who, begin, end) or evidence.postgres_away(begin, end) or evidence.stood_still(begin, end)
+    )
     if incident is None:
         verdict.breach(
             kind, f"{run.area} run {run.id}: {what}, and nothing befell {who} between {begin:.2f} and {end:.2f}", run
