@@ -33,6 +33,8 @@ class Method(StrEnum):
 REPEATABLE = {Method.GET, Method.HEAD, Method.PUT, Method.DELETE, Method.OPTIONS}  # RFC 9110, 9.2.2
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+REMEMBERED = 64 << 10
+"""Characters of JSON up to which a watched value is kept for `previous`: it is stored anew at each look."""
 URL = r"^[Hh][Tt][Tt][Pp][Ss]?://\S+$"
 
 
@@ -118,7 +120,9 @@ class Change(sdk.Outputs):
         title="Id", description="Names this change.", examples=["9f86d081884c7d65"]
     )
     value: Any = Field(None, title="Value", description="What it is now.", examples=["down"])
-    previous: Any = Field(None, title="Previous", description="What it was.", examples=["up"])
+    previous: Any = Field(
+        None, title="Previous", description="What it was; empty when that was longer than 64 KiB.", examples=["up"]
+    )
     changed_at: datetime = Field(
         title="Changed at", description="When the change was seen, in UTC.", examples=["2026-03-01T08:00:00Z"]
     )
@@ -151,12 +155,14 @@ async def changed(ctx: sdk.Context, where: Watched) -> sdk.Page[Change]:
     response = await ctx.http.get(where.url, headers=where.headers, follow_redirects=True)
     sdk.map_response(response)
     value = _at(_parsed(response), where.pointer)
-    cursor = {"value": value}
-    if ctx.cursor is None or ctx.cursor.get("value") == value:
+    digest = _digest(value)
+    known = ctx.cursor or {"digest": digest}
+    cursor = {"digest": digest, "value": value if _is_small(value) else None}
+    if known.get("digest", _digest(known.get("value"))) == digest:
         return sdk.Page([], cursor)
-    previous, moment = ctx.cursor.get("value"), ctx.now()
+    previous, moment = known.get("value"), ctx.now()
     change = Change(
-        id=_digest([value, previous, moment.isoformat()]), value=value, previous=previous, changed_at=moment
+        id=_digest([digest, previous, moment.isoformat()]), value=value, previous=previous, changed_at=moment
     )
     return sdk.Page([change], cursor)
 
@@ -181,6 +187,10 @@ def _at(document: Any, pointer: str) -> Any:
         except (KeyError, IndexError, TypeError, ValueError):
             raise sdk.Rejected(f"The answer has nothing at {pointer!r}: {name!r} is missing there.") from None
     return found
+
+
+def _is_small(value: Any) -> bool:
+    return len(json.dumps(value, ensure_ascii=False)) <= REMEMBERED
 
 
 def _digest(value: Any) -> str:

@@ -1,7 +1,5 @@
-"""Flow, webhook and AREA nodes."""
+"""Flow: what steers a run."""
 
-import hashlib
-import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from area.core.ids import to_global
-from area.nodes import area, flow, sdk, webhook
+from area.nodes import flow, sdk
 from tests.nodes.conftest import NOON, FakeContext, MakeContext
 
 
@@ -177,34 +175,3 @@ async def test_call_area_ends_as_what_it_called(context: MakeContext) -> None:
     assert caught.value.code == "CALLED_AREA_FAILED"
     with pytest.raises(sdk.Rejected, match="within 30 days"):
         await flow.call_area.fn(context(resumed=True), called)
-
-
-def test_webhook_hands_the_request_on_without_credentials() -> None:
-    headers = {"x-a": "1", "authorization": "Bearer x", "cookie": "s=1"}
-    delivery = sdk.WebhookDelivery("POST", headers, {"q": "2"}, b'{"n":3}', {"n": 3}, "application/json")
-    event = webhook.received.fn(webhook.Hook(), delivery)
-    assert event == webhook.Received(body={"n": 3}, headers={"x-a": "1"}, query={"q": "2"}, method="POST")
-
-
-def test_webhook_declares_how_it_is_signed() -> None:
-    verify = webhook.received.verify
-    assert verify == sdk.HmacSha256(webhook.Hook().signature_header)
-    signature = "sha256=" + hmac.new(b"s3cret", b"body", hashlib.sha256).hexdigest()
-    header = "x-signature-256"
-    verify.check("s3cret", sdk.WebhookDelivery("POST", {header: signature}, raw=b"body"), NOON)
-    for headers, raw in (({header: signature}, b"body!"), ({}, b"body"), ({header: "é"}, b"body")):
-        with pytest.raises(sdk.BadSignature):
-            verify.check("s3cret", sdk.WebhookDelivery("POST", headers, raw=raw), NOON)
-
-
-def test_area_events_match_by_status_and_area() -> None:
-    failed = area.Finished.model_validate(area.run_failed.sample())
-    mine, other = area.Which(area_id=failed.area_id), area.Which(area_id="0198c9a5-0000-7000-8000-000000000000")
-    assert area.run_failed.fn(area.Which(), failed)
-    assert area.run_failed.fn(mine, failed)
-    assert area.Which(area_id=to_global("Area", failed.area_id)) == mine
-    with pytest.raises(ValidationError, match="is not the id of an AREA"):
-        area.Which(area_id="mine")
-    assert not area.run_failed.fn(other, failed)
-    assert not area.run_succeeded.fn(mine, failed)
-    assert area.run_succeeded.fn(mine, failed.model_copy(update={"status": area.Status.SUCCEEDED}))

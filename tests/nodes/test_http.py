@@ -81,12 +81,53 @@ async def test_changed_fires_on_a_new_value_only(context: MakeContext) -> None:
 
     where = http.Watched(url=URL, pointer="/a~1b/0/state")
     first = await http.changed.fn(context(answer), where)
-    assert (first.items, first.cursor) == ([], {"value": "up"})
+    assert (first.items, first.cursor["value"]) == ([], "up")
     same = await http.changed.fn(context(answer, cursor=first.cursor), where)
     assert same.items == []
     third = await http.changed.fn(context(answer, cursor=same.cursor), where)
     assert [(item.value, item.previous, item.changed_at) for item in third.items] == [("down", "up", NOON)]
-    assert third.cursor == {"value": "down"}
+    assert third.cursor["value"] == "down"
+    old = await http.changed.fn(
+        context(lambda _: httpx.Response(200, json={"a/b": [{"state": "down"}]}), cursor={"value": "down"}), where
+    )
+    assert old.items == [], "a cursor of an earlier version is understood"
+
+
+async def test_changed_keeps_a_mark_of_a_long_value_and_not_the_value(context: MakeContext) -> None:
+    pages = iter(["a" * 100_000, "a" * 100_000, "b" * 100_000])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=next(pages))
+
+    where = http.Watched(url=URL)
+    first = await http.changed.fn(context(answer), where)
+    same = await http.changed.fn(context(answer, cursor=first.cursor), where)
+    third = await http.changed.fn(context(answer, cursor=same.cursor), where)
+    assert (first.items, same.items) == ([], [])
+    assert [(len(item.value), item.previous) for item in third.items] == [(100_000, None)]
+    assert len(json.dumps(third.cursor)) < 100
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "pointer", "value"),
+    [
+        ("<h1>Ünï 🎉</h1>", "text/html; charset=utf-8", "", "<h1>Ünï 🎉</h1>"),
+        ('{"ä~/b": [10, null]}', "application/json", "/ä~0~1b/1", None),
+        ("[1]", "application/json", "", [1]),
+        ("", "application/json", "", ""),
+    ],
+)
+async def test_changed_reads_text_and_json(
+    context: MakeContext, body: str, kind: str, pointer: str, value: object
+) -> None:
+    reply = httpx.Response(200, content=body.encode(), headers={"content-type": kind})
+    page = await http.changed.fn(context(lambda _: reply), http.Watched(url=URL, pointer=pointer))
+    assert page.cursor["value"] == value
+
+
+async def test_changed_takes_no_failure_for_a_value(context: MakeContext) -> None:
+    with pytest.raises(sdk.Unavailable, match="api.test answered 503"):  # noqa: RUF043
+        await http.changed.fn(context(lambda _: httpx.Response(503)), http.Watched(url=URL))
 
 
 async def test_changed_says_which_part_is_missing(context: MakeContext) -> None:

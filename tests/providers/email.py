@@ -7,6 +7,7 @@ TO:<ada@example.com>`` or ``IMAP UID FETCH``: ``status`` and ``body`` are an SMT
 
 import asyncio
 import base64
+import logging
 import re
 import ssl
 import tempfile
@@ -33,6 +34,8 @@ from starlette.responses import HTMLResponse
 from tests.providers.base import StandIn
 from tests.providers.calls import Call, Fault
 from tests.providers.oauth import User
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of what it does itself
 
 OPERATOR = "area@example.com"
 PASSWORD = "pässwörd of "
