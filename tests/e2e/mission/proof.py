@@ -14,10 +14,10 @@ DONE = ["STEP_SUCCEEDED", "STEP_STARTED", "STEP_SUCCEEDED", "RUN_SUCCEEDED"]
 
 def as_told(told: Told) -> None:
     """Raise AssertionError unless everything happened, exactly so, and once."""
+    _runs(told)
     _messages(told)
     _mails(told)
     _feed(told)
-    _runs(told)
 
 
 def _messages(told: Told) -> None:

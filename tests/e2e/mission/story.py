@@ -5,6 +5,7 @@ touched. What has to be true afterwards is in `proof`.
 """
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,11 +140,15 @@ async def create(stage: Stage, accounts: dict[str, str]) -> None:
 
 
 async def go_live(stage: Stage, stream: Stream) -> None:
-    """Start a stream at Twitch, which tells the platform so."""
+    """Start a stream at Twitch, which tells the platform so: twice, as it does when it is not sure of the answer."""
     ada = stage.twitch.users[0]
     [answer] = await stage.twitch.go_live(ada, stream.title, stream.game)
     assert answer.status_code == 200, answer.text
     stage.say("twitch", f"{ada.name} goes live: {stream.title}; signed webhook delivered, {answer.status_code}")
+    number, event = answer.request.headers["Twitch-Eventsub-Message-Id"], json.loads(answer.request.content)["event"]
+    [subscription] = stage.twitch.of("stream.online")
+    again = await stage.twitch.send(subscription, "notification", {"event": event}, message_id=number, expects=200)
+    stage.say("twitch", f"the same message delivered once more, {again.status_code}: it starts nothing")
 
 
 async def kill(stage: Stage) -> int:

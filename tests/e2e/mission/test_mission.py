@@ -1,7 +1,10 @@
 """The mission's example on real processes, as `make demo` tells it."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import pytest
 
 from area.app.embedded import Embedded
 from tests.conftest import SECRET_KEY
@@ -28,6 +31,13 @@ async def test_a_stream_goes_live_and_discord_and_the_admins_are_told_once(serve
 
     as_told(told)
     assert [who for who, _ in said].count("mail") == 2
+    for wrong, what in (
+        ({"messages": [*told.messages, told.messages[0]]}, "what Discord shows"),
+        ({"mails": told.mails[:1]}, "whom the mails are for"),
+        ({"runs": [*told.runs, told.runs[0]]}, "the runs"),
+    ):
+        with pytest.raises(AssertionError, match=what):
+            as_told(replace(told, **wrong))
     if SPECS.is_dir():
         # Twitch takes https addresses only; what is sent to subscribe is checked in tests/e2e/services/test_twitch.py.
         Contract("twitch", ["POST /helix/eventsub/subscriptions"]).audit(stage.twitch)
