@@ -8,6 +8,7 @@ import pytest
 
 from area.nodes import sdk
 from area.nodes.registry import load
+from area.nodes.telegram.provider import OfBot, secret_of
 from tests.contract.documents import SHARED, SPECS
 
 FILE = SPECS / "samples/signature_vectors.json"
@@ -106,7 +107,11 @@ def proofs_of(service: sdk.Service) -> list[sdk.Verify]:
 )
 def test_services_judge_the_vectors_of_their_provider(vector: Any) -> None:
     for proof in proofs_of(SERVICES[vector["provider"]]):
-        check(proof, vector)
+        if isinstance(proof, OfBot):  # what the provider was told as its secret follows from ours
+            told = {name: secret_of(value, "") for name, value in vector["headers"].items()}
+            check(proof, {**vector, "headers": told})
+        else:
+            check(proof, vector)
 
 
 @pytest.mark.parametrize(
