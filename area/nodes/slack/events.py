@@ -30,19 +30,28 @@ def _handshake(delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
 @service.endpoint(verify=SIGNED, secret="signing_secret", handshake=_handshake)  # noqa: S106 - a setting's name
 def route(delivery: sdk.WebhookDelivery) -> list[sdk.Routed]:
     """One address for all workspaces: the event says whose it is."""
-    body = delivery.body if isinstance(delivery.body, dict) else {}
-    event, team = body.get("event"), str(body.get("team_id") or "")
-    if body.get("type") != "event_callback" or not isinstance(event, dict) or not team:
+    body, event = _dict(delivery.body), _event(delivery)
+    team = str(body.get("team_id") or "")
+    if body.get("type") != "event_callback" or not event or not team:
         return []
     kind = str(event.get("type"))
-    if kind == "app_uninstalled" or (kind == "tokens_revoked" and (event.get("tokens") or {}).get("bot")):
+    if kind == "app_uninstalled" or (kind == "tokens_revoked" and _dict(event.get("tokens")).get("bot")):
         return [sdk.AccountGone(team)]
     return [f"{team}:{kind}"]
 
 
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _event(delivery: sdk.WebhookDelivery) -> dict[str, Any]:
+    """What happened; empty when the delivery is of another kind."""
+    return _dict(_dict(delivery.body).get("event"))
+
+
 def _event_id(delivery: sdk.WebhookDelivery) -> str:
     """The same for each retry, which is how a delivery that failed once is not lost."""
-    return str(delivery.body.get("event_id"))
+    return str(_dict(delivery.body).get("event_id"))
 
 
 def happens(title: str, kind: str, *scopes: str) -> Callable[[Callable[..., Any]], sdk.Action]:
@@ -147,7 +156,7 @@ class Created(sdk.Outputs):
 @happens("New message", "message", "channels:history")
 def message(where: Messages, delivery: sdk.WebhookDelivery) -> Spoken | None:
     """Fires for each message that a person writes in a public channel the app is in. Bots, edits and joins fire nothing."""
-    event = delivery.body["event"]
+    event = _event(delivery)
     if event.get("subtype") not in SPOKEN or event.get("bot_id") or not event.get("user"):
         return None
     return _spoken(where, delivery, where.contains or "")
@@ -156,14 +165,14 @@ def message(where: Messages, delivery: sdk.WebhookDelivery) -> Spoken | None:
 @happens("Mention", "app_mention", "app_mentions:read")
 def mention(where: Anywhere, delivery: sdk.WebhookDelivery) -> Spoken | None:
     """Fires when somebody writes @ and the app's name in a channel it is in."""
-    return None if delivery.body["event"].get("bot_id") else _spoken(where, delivery)
+    return None if _event(delivery).get("bot_id") else _spoken(where, delivery)
 
 
 @happens("Reaction added", "reaction_added", "reactions:read")
 def reaction_added(where: Emojis, delivery: sdk.WebhookDelivery) -> Reacted | None:
     """Fires when somebody reacts to a message with an emoji in a channel the app is in."""
-    event = delivery.body["event"]
-    item = event.get("item") or {}
+    event = _event(delivery)
+    item = _dict(event.get("item"))
     if item.get("type") != "message" or where.channel not in (None, "", item.get("channel")):
         return None
     if where.emoji not in (None, "", event.get("reaction")):
@@ -174,27 +183,29 @@ def reaction_added(where: Emojis, delivery: sdk.WebhookDelivery) -> Reacted | No
         author=str(event.get("item_user") or ""),
         channel=str(item.get("channel") or ""),
         ts=str(item.get("ts") or ""),
-        team=str(delivery.body.get("team_id")),
+        team=str(_dict(delivery.body).get("team_id")),
     )
 
 
 @happens("Channel created", "channel_created", "channels:read")
 def channel_created(where: NoChoice, delivery: sdk.WebhookDelivery) -> Created | None:
     """Fires when somebody makes a public channel."""
-    made = delivery.body["event"].get("channel") or {}
+    made = _dict(_event(delivery).get("channel"))
     if not made.get("id"):
         return None
     return Created(
-        channel=made["id"],
+        channel=str(made["id"]),
         name=str(made.get("name") or ""),
         creator=str(made.get("creator") or ""),
-        team=str(delivery.body.get("team_id")),
+        team=str(_dict(delivery.body).get("team_id")),
     )
 
 
 def _spoken(where: Anywhere, delivery: sdk.WebhookDelivery, contains: str = "") -> Spoken | None:
-    event = delivery.body["event"]
+    event = _event(delivery)
     text, ts = plain(event.get("text")), str(event.get("ts") or "")
+    if not ts:
+        return None
     if where.channel not in (None, "", event.get("channel")) or contains.casefold() not in text.casefold():
         return None
     thread = str(event.get("thread_ts") or ts)
@@ -206,7 +217,7 @@ def _spoken(where: Anywhere, delivery: sdk.WebhookDelivery, contains: str = "") 
         thread_ts=thread,
         in_thread=thread != ts,
         sent_at=_moment(ts),
-        team=str(delivery.body.get("team_id")),
+        team=str(_dict(delivery.body).get("team_id")),
     )
 
 

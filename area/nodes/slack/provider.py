@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import httpx
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from area.nodes import sdk
 
@@ -28,6 +28,19 @@ MEANINGS = {
     "users_not_found": "Nobody in the workspace has this mail address.",
 }
 """Slack's codes to what they mean to the user; the codes are those of each method's page."""
+
+
+class More(BaseModel):
+    """Where a list goes on."""
+
+    next_cursor: str = ""
+
+
+class Listing(BaseModel):
+    """A page of a list."""
+
+    items: list[dict[str, Any]]
+    response_metadata: More = More()
 
 
 class Refused(sdk.Rejected):
@@ -59,7 +72,7 @@ def judge(response: httpx.Response) -> None:
 
 async def revoke(ctx: sdk.Context, grant: sdk.Grant) -> None:
     """Give the token back: https://docs.slack.dev/reference/methods/auth.revoke"""
-    await ctx.client_http.post("/auth.revoke", headers={"Authorization": f"Bearer {grant.access_token}"})
+    await ctx.client_http.get("/auth.revoke", headers={"Authorization": f"Bearer {grant.access_token}"})
 
 
 service = sdk.Service(
@@ -82,7 +95,7 @@ service = sdk.Service(
 @service.identify
 async def identify(ctx: sdk.Context) -> sdk.Profile:
     """Which workspace it is, and who the app is there: https://docs.slack.dev/reference/methods/auth.test"""
-    found = (await ctx.http.post("/auth.test")).json()
+    found = (await ctx.http.get("/auth.test")).json()
     if not isinstance(found, dict) or not found.get("team_id"):
         raise sdk.Unavailable("Slack does not say which workspace this is.")
     facts = {
@@ -108,22 +121,32 @@ async def call(ctx: sdk.Context, method: str, **asked: Any) -> dict[str, Any]:
     return body
 
 
+async def listed(ctx: sdk.Context, method: str, what: str, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+    """All that a method lists, of up to `PAGES` pages. Raises: Unavailable when an answer is no list."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    for _ in range(PAGES):
+        answer = await ctx.http.get(f"/{method}", params={**asked, **({"cursor": cursor} if cursor else {})})
+        try:
+            page = Listing.model_validate({**answer.json(), "items": answer.json().get(what)})
+        except (ValueError, TypeError, AttributeError):
+            raise sdk.Unavailable(f"Slack's answer to {method} is no list of {what}.") from None
+        found += page.items
+        cursor = page.response_metadata.next_cursor
+        if not cursor:
+            break
+    return found
+
+
 async def channel_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
     """The workspace's channels: public ones, and private ones that the app is in where it may see those."""
     kinds = "public_channel,private_channel" if "groups:read" in ctx.account.scopes else "public_channel"
-    choices: list[sdk.Choice] = []
-    cursor = ""
-    for _ in range(PAGES):
-        asked = {"exclude_archived": "true", "types": kinds, "limit": "200"} | ({"cursor": cursor} if cursor else {})
-        body = (await ctx.http.get("/conversations.list", params=asked)).json()
-        for item in body.get("channels") or ():
-            choices.append(
-                sdk.Choice(item["id"], f"#{item.get('name')}" + ("" if item.get("is_member") else " (app not in it)"))
-            )
-        cursor = (body.get("response_metadata") or {}).get("next_cursor") or ""
-        if not cursor:
-            break
-    return choices
+    asked = {"exclude_archived": "true", "types": kinds, "limit": "200"}
+    return [
+        sdk.Choice(str(item["id"]), f"#{item.get('name')}" + ("" if item.get("is_member") else " (app not in it)"))
+        for item in await listed(ctx, "conversations.list", "channels", asked)
+        if item.get("id")
+    ]
 
 
 Channel = Annotated[str, sdk.Choices(channel_choices)]

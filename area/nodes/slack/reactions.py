@@ -7,12 +7,14 @@ from typing import Any
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.slack.provider import Channel, Refused, call, channel_field, escaped, plain, service
+from area.nodes.slack.provider import Channel, Refused, call, channel_field, escaped, listed, plain, service
 
 MOST_TEXT = 40_000
 TS = r"^\d{10}\.\d{6}$"
 CLOCKS = timedelta(minutes=2)
 """How far Slack's clock and ours may be apart."""
+MARK = "area_step"
+"""What our messages' metadata is called."""
 
 
 class Format(StrEnum):
@@ -130,13 +132,13 @@ async def reply(ctx: sdk.Context, said: Reply) -> Written:
 
 @post_message.reconcile
 async def _posted(ctx: sdk.Context, said: NewMessage) -> Written | None:
-    """The app's own message of the same words since the first attempt."""
+    """The message that an earlier attempt has written."""
     return await _found(ctx, said, "conversations.history")
 
 
 @reply.reconcile
 async def _replied(ctx: sdk.Context, said: Reply) -> Written | None:
-    """The app's own answer of the same words since the first attempt."""
+    """The answer that an earlier attempt has written."""
     return await _found(ctx, said, "conversations.replies", ts=said.thread_ts)
 
 
@@ -167,19 +169,20 @@ async def add_emoji(ctx: sdk.Context, given: Emoji) -> Added:
 
 
 async def _post(ctx: sdk.Context, said: Said, **more: Any) -> Written:
+    """Write a message that carries our key, as Slack takes none: https://docs.slack.dev/messaging/message-metadata"""
+    more["metadata"] = {"event_type": MARK, "event_payload": {"key": ctx.idempotency_key}}
     mrkdwn = said.format is Format.MRKDWN
     return _written(await call(ctx, "chat.postMessage", channel=said.channel, text=_text(said), mrkdwn=mrkdwn, **more))
 
 
 async def _found(ctx: sdk.Context, said: Said, method: str, **more: str) -> Written | None:
-    if ctx.tried_since is None:
-        return None
-    asked = {"channel": said.channel, "oldest": f"{(ctx.tried_since - CLOCKS).timestamp():.6f}", "limit": "100", **more}
-    body = (await ctx.http.get(f"/{method}", params=asked)).json()
-    own = {ctx.account.facts.get("user_id"), ctx.account.facts.get("bot_id")} - {None, ""}
-    for found in body.get("messages") or ():
-        mine = found.get("user") in own or found.get("bot_id") in own
-        if mine and plain(found.get("text")) == plain(_text(said)):
+    """By the key, as Slack rewrites texts: links and emojis come back otherwise than they went."""
+    asked = {"channel": said.channel, "include_all_metadata": "true", "limit": "200", **more}
+    if ctx.tried_since is not None:
+        asked["oldest"] = f"{(ctx.tried_since - CLOCKS).timestamp():.6f}"
+    for found in await listed(ctx, method, "messages", asked):
+        mark = found.get("metadata")
+        if mark == {"event_type": MARK, "event_payload": {"key": ctx.idempotency_key}}:
             return Written(channel=said.channel, ts=str(found.get("ts")))
     return None
 
