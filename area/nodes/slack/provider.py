@@ -25,7 +25,6 @@ MEANINGS = {
     "edit_window_closed": "The workspace does not allow messages to be changed any more after this time.",
     "invalid_name": "There is no such emoji in this workspace: write its name without colons.",
     "too_many_reactions": "The message has as many kinds of reactions as Slack allows.",
-    "users_not_found": "Nobody in the workspace has this mail address.",
 }
 """Slack's codes to what they mean to the user; the codes are those of each method's page."""
 
