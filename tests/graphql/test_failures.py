@@ -1,11 +1,9 @@
 """Failures that a person can mend: each says where, and by what, at the source, in the run, and before anything is saved."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -16,7 +14,8 @@ from area.engine import polling
 from area.engine.platform import Platform, open_platform
 from tests.engine.conftest import serving
 from tests.graphql.conftest import Client
-from tests.nodes.test_email import Postmaster
+from tests.providers import base as providers
+from tests.providers.email import Email
 
 TRY = """mutation($action: AreaActionInput!) { testAction(input: {action: $action}) { events isSample nextDueAt
   errors { code message path ... on InvalidInputError { suggestion } } } }"""
@@ -109,10 +108,6 @@ async def test_a_hook_says_where_it_is_mended(ada: Client, site: str, platform: 
 
 
 async def test_a_step_says_where_it_is_mended(ada: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    postmaster = Postmaster()
-    server = await asyncio.get_running_loop().create_server(lambda: SMTP(postmaster), "127.0.0.1", 0)
-    monkeypatch.setenv("AREA_EMAIL_SMTP_URL", f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    monkeypatch.setenv("AREA_EMAIL_FROM", "area@example.com")
     reactions = [
         {"reaction": "flow.log", "config": {"message": "first"}},
         {"reaction": "email.send", "config": {"to": "nobody@example.com", "subject": "x"}},
@@ -121,12 +116,14 @@ async def test_a_step_says_where_it_is_mended(ada: Client, platform: Platform, m
     run = (await ada.data(RUN, id=area_id))["runArea"]["run"]["id"]
     key = uuid_of(run, "Run")
     assert key is not None
-    # A process reads what the environment sets for a service once.
-    worker = await open_platform(platform.settings)
-    await worker.executor().execute([key])
-    await worker.close()
-    server.close()
-    assert postmaster.kept == []
+    async with providers.serving(mail := Email()):
+        for name, value in mail.environment().items():
+            monkeypatch.setenv(name, value)
+        # A process reads what the environment sets for a service once.
+        worker = await open_platform(platform.settings)
+        await worker.executor().execute([key])
+        await worker.close()
+        assert mail.sent == []
     failed = (await ada.data(FAILED, id=run))["node"]
     failure = failed["failure"]
     assert failed["status"] == "FAILED"
