@@ -119,6 +119,8 @@ async def test_after_an_outage_who_lives_writes_before_leases_count(wired: Wired
         await other.claim_lost(10)
     over = "SELECT lease_until < now() FROM runs WHERE id = $1"
     await eventually(lambda: world.pool.fetchval(over, run))
+    with pytest.raises(OSError, match="Connect"):
+        await other.wake_due()  # it is away to the last
     await wired.postgres.start()
 
     # The other worker could not reach Postgres either, so it gives the first one time; a third one has no such doubt.

@@ -194,14 +194,20 @@ async def test_a_refusal_that_passes_is_waited_out(story: Story, fault: Fault, c
     assert (await story.status(run), story.titles()) == ("succeeded", ["Grace Hopper: once"])
 
 
-@pytest.mark.parametrize(("fault", "written"), [(Fault(lose=True), 1), (HTML, 0)], ids=["answer lost", "html"])
-async def test_what_may_have_been_written_is_left_to_a_person(story: Story, fault: Fault, written: int) -> None:
+@pytest.mark.parametrize(
+    ("fault", "status", "step", "written"),
+    [(Fault(lose=True), "succeeded", "succeeded", 1), (HTML, "held", "unknown", 0)],
+    ids=["answer lost", "html"],
+)
+async def test_what_may_have_been_written_is_asked_for_or_left_to_a_person(
+    story: Story, fault: Fault, status: str, step: str, written: int
+) -> None:
     account = await story.connect("github", PUSH, CREATE)
     area = await story.listening(account, told(account))
     await story.there.pushed("once")
     story.there.next(fault, OPENS)
     (run,) = await story.runs(area)
-    assert (await story.status(run), (await story.steps(run))["create_issue"]["status"]) == ("held", "unknown")
+    assert (await story.status(run), (await story.steps(run))["create_issue"]["status"]) == (status, step)
     assert story.titles() == ["Grace Hopper: once"] * written
 
 
