@@ -112,7 +112,7 @@ async def test_a_filtered_event_is_told_in_the_ledger(world: World) -> None:
 
 async def test_what_only_a_paused_area_watched_is_watched_no_more(world: World) -> None:
     fails = log("a", "{{ trigger.scheduled_at | divided_by: 0 }}")
-    area = await world.area(fails, pause_after_failures=1, action="schedule.every", config={"seconds": 3600})
+    area = await world.area(fails, pause_after_failures=1, action="schedule.every", config={"seconds": 3607})
     assert area.hook_id is not None
     async with world.pool.acquire() as connection:
         await accept(connection, [Incoming(area.hook_id, "now", {"scheduled_at": 1})])
