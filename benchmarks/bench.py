@@ -187,7 +187,8 @@ class Bench:
         self._ask("noted")
         seen = self.stack.load(do="pace", url=hook, secret=SECRET, rate=50, seconds=10, socket_url=socket, token=token)
         calls = self._ask("noted")
-        if len(calls) < seen["sent"] or len(seen["times"]) < seen["sent"]:
+        # The baseline may be slower than the pace: its figures are then those of what came in time.
+        if not whose and (len(calls) < seen["sent"] or len(seen["times"]) < seen["sent"]):
             raise RuntimeError(
                 f"Of {seen['sent']} events {len(calls)} made their call and {len(seen['times'])} were seen."
             )
