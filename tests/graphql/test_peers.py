@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import select
 import socket as sockets
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,11 +32,9 @@ async def test_a_peer_that_stops_reading_is_let_go(
             say(peer, type="connection_init", payload={"Authorization": f"Bearer {ada.token}"})
             for number in range(90):
                 say(peer, type="subscribe", id=str(number), payload={"query": get_introspection_query()})
-            poller = select.poll()
-            poller.register(peer, 0)
             # Nothing is read from here on: only the reset of the connection can be noticed.
-            found = await asyncio.to_thread(poller.poll, 30_000)
-            assert [event & select.POLLHUP for _, event in found] == [select.POLLHUP]
+            async with asyncio.timeout(30):
+                await reset(peer)
         async with connect(socket_of(url), subprotocols=PROTOCOL) as other:
             await opened(other, ada.token)
             await send(other, type="subscribe", id="1", payload={"query": "{ __typename }"})
@@ -63,6 +61,20 @@ async def shaken(url: str) -> sockets.socket:
     assert b" 101 " in answer
     peer.setblocking(True)
     return peer
+
+
+async def reset(peer: sockets.socket) -> None:
+    """Return once the connection is reset.
+
+    A reset that finds no room left to read is lost, so a ping asks for another: a connection that is gone resets whoever speaks.
+    """
+    ping = Frame(Opcode.PING, b"").serialize(mask=True)
+    peer.setblocking(False)
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while True:
+            with suppress(BlockingIOError):
+                peer.send(ping)
+            await asyncio.sleep(0.05)
 
 
 def say(peer: sockets.socket, **message: Any) -> None:
