@@ -88,7 +88,12 @@ def check_action(
 ) -> tuple[sdk.Action | None, sdk.Inputs | None]:
     """The draft's action and its inputs, where they are usable; else why not is added to ``problems``."""
     action = _action(registry, draft, problems)
-    return action, _where(action, draft.config, problems) if action else None
+    where = _where(action, draft.config, problems) if action else None
+    if action and where is not None:
+        unknown = list(_unknown(registry, action, where))
+        problems.extend(unknown)
+        where = None if unknown else where
+    return action, where
 
 
 class _Anything:
@@ -137,6 +142,25 @@ def _where(action: sdk.Action, config: dict[str, Any], problems: list[AreaError]
         problems.append(InvalidInput(error.message, path=(*path, error.field), suggestion=error.suggestion))
         return None
     return where
+
+
+def _unknown(registry: Registry, action: sdk.Action, where: sdk.Inputs) -> Iterator[InvalidInput]:
+    """Inputs that name a service or an action that does not exist: the AREA would never run."""
+    known: tuple[tuple[type[sdk.ServiceKey | sdk.ActionKey], str, Mapping[str, Any]], ...] = (
+        (sdk.ServiceKey, "service", registry.services),
+        (sdk.ActionKey, "action", registry.actions),
+    )
+    for marker, kind, names in known:
+        for field in sdk.marked(action.inputs, marker):
+            value = getattr(where, field)
+            if value is not None and value not in names:
+                near = get_close_matches(value, names, n=1, cutoff=0.5)
+                yield InvalidInput(
+                    f"There is no {kind} {value[:60]!r}.",
+                    path=("action", "config", field),
+                    suggestion=near[0] if near else None,
+                    code=f"UNKNOWN_{kind.upper()}",
+                )
 
 
 def _keys(reactions: list[Any], max_reactions: int, problems: list[AreaError]) -> list[str]:

@@ -15,7 +15,7 @@ service = sdk.Service(
 class Which(sdk.Inputs):
     """Whose account."""
 
-    service: Annotated[str | None, sdk.NoTemplate] = Field(
+    service: Annotated[str | None, sdk.NoTemplate, sdk.ServiceKey] = Field(
         None,
         title="Service",
         description="The key of the service whose accounts to watch; empty for all of yours.",

@@ -15,7 +15,7 @@ service = sdk.Service(
 class Which(sdk.Inputs):
     """Whose source."""
 
-    action: Annotated[str | None, sdk.NoTemplate] = Field(
+    action: Annotated[str | None, sdk.NoTemplate, sdk.ActionKey] = Field(
         None,
         title="Action",
         description="The key of the action whose sources to watch; empty for all that your AREAs hang on.",

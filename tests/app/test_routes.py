@@ -100,6 +100,22 @@ async def test_multipart_fields_are_parsed(
     }
 
 
+async def test_an_action_that_is_not_installed_any_more_keeps_its_sender_trying(
+    client: httpx.AsyncClient, platform: Platform, hook: tuple[UUID, str]
+) -> None:
+    await platform.db.pool.execute("UPDATE hooks SET action = 'webhook.recieved' WHERE id = $1", hook[0])
+
+    answer = await client.post(f"/hooks/{hook[1]}", json={"name": "Ada"})
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert problem(answer) == (
+        "There is no action 'webhook.recieved'. Did you mean 'webhook.received'? "
+        "This server is without it at present and accepted nothing; send this again."
+    )
+    assert await platform.db.pool.fetchval("SELECT count(*) FROM events WHERE hook_id = $1", hook[0]) == 0
+
+
 @pytest.mark.parametrize(
     ("sent", "content_type"),
     [

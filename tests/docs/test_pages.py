@@ -37,6 +37,11 @@ def test_api_page_names_each_error_code() -> None:
     assert [code for code in sorted(CODES) if f"`{code}`" not in API] == []
 
 
+def test_decisions_are_numbered_in_a_row() -> None:
+    numbers = [int(page.name[:4]) for page in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_links_lead_somewhere() -> None:
     dead = [
         f"{page.relative_to(ROOT)}: {target}"

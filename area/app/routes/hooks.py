@@ -11,12 +11,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from area.app import bodies
-from area.app.problems import Problem, unavailable
+from area.app.problems import RETRY_AFTER, Problem, unavailable
 from area.core import log
 from area.db.orm import is_away
 from area.engine.intake import ANSWER_SECONDS, BadDelivery, UnknownHook
 from area.engine.platform import Platform
 from area.nodes import sdk
+from area.nodes.registry import UnknownComponent
 
 logger = log.get(__name__)
 
@@ -112,5 +113,9 @@ def explain(error: Exception) -> Problem:
         return Problem(400, "The body has characters that cannot be stored, such as NUL; send it without them.")
     if is_away(error):
         return unavailable()
+    if isinstance(error, UnknownComponent):
+        # A release without a service, or one that is being rolled out: the sender keeps it until there is one again.
+        detail = f"{error.message} This server is without it at present and accepted nothing; send this again."
+        return Problem(503, detail, {"Retry-After": str(RETRY_AFTER)})
     logger.error("hooks.failed", exc_info=error)
     return Problem(500, "Something went wrong on our side and nothing was accepted; send this again.")

@@ -32,6 +32,7 @@ from area.nodes.sdk.errors import (
 )
 from area.nodes.sdk.limits import Limits, read_limits, retry_after, throttled
 from area.nodes.sdk.models import (
+    ActionKey,
     Choice,
     Choices,
     Condition,
@@ -44,6 +45,7 @@ from area.nodes.sdk.models import (
     Outputs,
     Page,
     Secret,
+    ServiceKey,
     Tick,
     marked,
     sample_of,
@@ -69,6 +71,7 @@ __all__ = [
     "Account",
     "AccountGone",
     "Action",
+    "ActionKey",
     "Answer",
     "AnyOf",
     "AppHeader",
@@ -110,6 +113,7 @@ __all__ = [
     "Routed",
     "Secret",
     "Service",
+    "ServiceKey",
     "SharedToken",
     "StandardWebhook",
     "StopRun",

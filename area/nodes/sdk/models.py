@@ -61,6 +61,18 @@ class NoTemplate(Marker):
     keyword = "x-no-template"
 
 
+class ServiceKey(Marker):
+    """An input that names a service; an AREA with another name is not saved. With `NoTemplate`."""
+
+    keyword = "x-service-key"
+
+
+class ActionKey(Marker):
+    """An input that names an action; an AREA with another name is not saved. With `NoTemplate`."""
+
+    keyword = "x-action-key"
+
+
 class Later(Marker):
     """An input of a `Control.EACH` reaction that is rendered for each item, with ``item`` and ``index``."""
 
