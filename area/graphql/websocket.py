@@ -21,6 +21,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from area.auth.caller import Caller
 from area.auth.errors import Unauthenticated
 from area.core.log import get
+from area.db.orm import is_away
 from area.graphql.documents import Refused
 from area.graphql.execution import Request
 from area.graphql.formatting import format_errors
@@ -152,7 +153,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, Any]):
         except WebSocketDisconnected:
             self._forget(operation)
         except Exception as error:
-            logger.error("graphql.stream_failed", exc_info=error)
+            if is_away(error):  # said once, where Postgres is watched; each stream of each client needs no traceback
+                logger.warning("graphql.stream_interrupted", reason=str(error) or type(error).__name__)
+            else:
+                logger.error("graphql.stream_failed", exc_info=error)
             self._forget(operation)
             # Clients retry this code, with their last cursor.
             await self.websocket.close(1013, "Try again")
