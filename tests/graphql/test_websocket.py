@@ -1,15 +1,20 @@
 """Subscriptions over a real WebSocket: replay, live, errors per operation, and close codes."""
 
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from area.auth.service import AuthService
 from area.core.ids import uuid_of
+from area.engine.feed import Feed, FeedChunk
 from area.engine.platform import Platform
 from tests.graphql.conftest import Client, served
 
@@ -152,3 +157,38 @@ async def test_a_revoked_session_closes_its_sockets(ada: Client, platform: Platf
 async def email_of(client: Client) -> str:
     found: str = (await client.data("{ viewer { email } }"))["viewer"]["email"]
     return found
+
+
+class Broken(Feed):
+    """A feed that ends at once, with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def account(self, user_id: UUID, after: str | None = None) -> AsyncIterator[FeedChunk]:
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize(
+    ("error", "tracebacks"),
+    [
+        (ConnectionRefusedError("no Postgres"), []),
+        (RuntimeError("a bug"), ["graphql.stream_failed"]),
+    ],
+)
+async def test_a_stream_that_breaks_asks_for_another_try(
+    ada: Client, platform: Platform, error: Exception, tracebacks: list[str]
+) -> None:
+    with capture_logs() as lines:
+        async with (
+            served(replace(platform, feed=Broken(error))) as url,
+            connect(socket_of(url), subprotocols=PROTOCOL) as socket,
+        ):
+            await opened(socket, ada.token)
+            await send(socket, type="subscribe", id="1", payload={"query": "subscription { feed { cursor } }"})
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "Try again")
+    assert [line["event"] for line in lines if line.get("exc_info") is error] == tracebacks
