@@ -1,0 +1,227 @@
+"""Writing in a project: issues and comments.
+
+https://docs.gitlab.com/api/issues/ and https://docs.gitlab.com/api/notes/
+"""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import httpx
+from pydantic import Field, field_validator
+
+from area.nodes import sdk
+from area.nodes.gitlab.projects import Project, label_choices, page_of, path_of, project_field
+from area.nodes.gitlab.provider import API, many, one, service
+
+MARK = "<!-- area -->"
+"""Stands below what an AREA writes, where nobody sees it: by it `events` keeps an AREA from answering itself for ever."""
+MOST_BODY = 600_000
+"""Characters: GitLab takes 1,000,000, and what is kept from notifying grows by half at most."""
+JOINER = "\u2060"
+"""Word joiner, which nobody sees: behind an @ it makes a name that is nobody's, before a / a line that is no quick action."""
+CLOCKS = timedelta(seconds=5)
+"""How much earlier than our first attempt a thing may have been made, by GitLab's clock, to be that attempt's."""
+
+
+class In(sdk.Inputs):
+    """Which project."""
+
+    project: Project = project_field()
+
+
+class Words(In):
+    """What to write, and whether it may notify."""
+
+    body: str
+    mentions: bool = Field(
+        False,
+        title="Notify",
+        description="Whether an @name in the text notifies. By default nobody is: text from elsewhere may hold any name.",
+        examples=[False],
+    )
+
+    def written(self) -> str:
+        """The text as GitLab gets it: a line such as ``/close`` would be carried out, and is kept from it.
+
+        https://docs.gitlab.com/user/project/quick_actions/
+        """
+        body = re.sub(r"(?m)^/(?=\w)", f"{JOINER}/", re.sub(r"\r\n?", "\n", self.body))
+        body = body if self.mentions else re.sub(r"(?<![\w`])@(?=\w)", f"@{JOINER}", body)
+        return f"{body.rstrip()}\n\n{MARK}".lstrip("\n")
+
+
+class NewIssue(Words):
+    """What to write."""
+
+    title: str = Field(
+        title="Title", description="One line.", min_length=1, max_length=255, examples=["{{ trigger.title }} is broken"]
+    )
+    body: str = Field(
+        "",
+        title="Text",
+        description="Markdown.",
+        max_length=MOST_BODY,
+        examples=["Seen at {{ trigger.created_at }}"],
+        json_schema_extra={"widget": "textarea"},
+    )
+    labels: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], sdk.Choices(label_choices)] = Field(
+        default_factory=list,
+        title="Labels",
+        description="New ones are made where the account may.",
+        max_length=100,
+        examples=[["bug"]],
+    )
+    confidential: bool = Field(
+        False,
+        title="Confidential",
+        description="Whether only the project's members see it.",
+        examples=[False],
+    )
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        title = " ".join(value.split())
+        if not title:
+            raise ValueError("is empty: an issue needs a title")
+        return title
+
+    @field_validator("labels")
+    @classmethod
+    def _without_commas(cls, value: list[str]) -> list[str]:
+        if any("," in label for label in value):
+            raise ValueError("hold a comma, by which GitLab parts them: give each label an item of its own")
+        return value
+
+
+class Written(sdk.Outputs):
+    """What GitLab made of it."""
+
+    id: int = Field(title="Id", description="GitLab's id.", examples=[84])
+    number: int = Field(title="Number", description="Of the issue or merge request in its project.", examples=[42])
+    url: str = Field(
+        title="Address", description="Where it can be read.", examples=["https://gitlab.com/acme/web/site/-/issues/42"]
+    )
+
+
+class Kind(StrEnum):
+    """What a comment can be under."""
+
+    ISSUE = "issue"
+    MERGE_REQUEST = "merge_request"
+
+
+class NewComment(Words):
+    """What to write, and under what."""
+
+    under: Kind = Field(
+        Kind.ISSUE,
+        title="Under",
+        description="Whether the number is an issue's or a merge request's.",
+        examples=["issue"],
+    )
+    number: int = Field(
+        title="Number", description="Of the issue (#) or merge request (!) in its project.", ge=1, examples=[42]
+    )
+    body: str = Field(
+        title="Text",
+        description="Markdown.",
+        min_length=1,
+        max_length=MOST_BODY,
+        examples=["Thank you, {{ trigger.sender_name }}!"],
+        json_schema_extra={"widget": "textarea"},
+    )
+
+    @field_validator("body")
+    @classmethod
+    def _something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty: a comment needs words")
+        return value
+
+
+@service.reaction("Create an issue", idempotent=False, scopes=(API,))
+async def create_issue(ctx: sdk.Context, issue: NewIssue) -> Written:
+    """Creates an issue in a project."""
+    asked: dict[str, Any] = {"title": issue.title, "description": issue.written()}
+    if issue.labels:
+        asked["labels"] = ",".join(issue.labels)
+    if issue.confidential:
+        asked["confidential"] = True
+    return _issue(one(await ctx.http.post(f"{path_of(issue.project)}/issues", json=asked), "id", "iid"))
+
+
+@create_issue.reconcile
+async def _created(ctx: sdk.Context, issue: NewIssue) -> Written | None:
+    """The issue of the same words that this account has written since the first attempt."""
+    asked = {"author_id": author(ctx), "scope": "all", "order_by": "created_at", "sort": "desc", "per_page": "100"}
+    answer = await ctx.http.get(f"{path_of(issue.project)}/issues", params=asked)
+    since, wanted = began(ctx, answer), (issue.title, issue.written())
+    for found in many(answer):
+        if (found.get("title"), _plain(found.get("description"))) == wanted and made(found) >= since:
+            return _issue(found)
+    return None
+
+
+@service.reaction("Comment", idempotent=False, scopes=(API,))
+async def comment_on(ctx: sdk.Context, comment: NewComment) -> Written:
+    """Writes a comment under an issue or a merge request."""
+    answer = await ctx.http.post(_notes(comment), json={"body": comment.written()})
+    return _note(answer, one(answer, "id"), comment)
+
+
+@comment_on.reconcile
+async def _commented(ctx: sdk.Context, comment: NewComment) -> Written | None:
+    """The comment of the same words that this account has written since the first attempt."""
+    answer = await ctx.http.get(_notes(comment), params={"order_by": "created_at", "sort": "desc", "per_page": 100})
+    since, wanted = began(ctx, answer), comment.written()
+    for found in many(answer):
+        writer = found.get("author")
+        mine = isinstance(writer, dict) and str(writer.get("id")) == author(ctx)
+        if mine and _plain(found.get("body")) == wanted and made(found) >= since:
+            return _note(answer, found, comment)
+    return None
+
+
+def _notes(comment: NewComment) -> str:
+    return f"{path_of(comment.project)}/{comment.under}s/{comment.number}/notes"
+
+
+def _issue(found: dict[str, Any]) -> Written:
+    return Written(id=found["id"], number=found["iid"], url=str(found.get("web_url") or ""))
+
+
+def _note(answer: httpx.Response, found: dict[str, Any], comment: NewComment) -> Written:
+    """GitLab gives a comment no address; it stands below what it is under."""
+    place = f"{page_of(answer, comment.project)}/-/{comment.under}s/{comment.number}"
+    return Written(id=found["id"], number=comment.number, url=f"{place}#note_{found['id']}")
+
+
+def _plain(written: Any) -> str:
+    return re.sub(r"\r\n?", "\n", written).strip("\n") if isinstance(written, str) else ""
+
+
+def author(ctx: sdk.Context) -> str:
+    """The account's id on its instance."""
+    return str(ctx.account.facts.get("id") or ctx.account.external_id)
+
+
+def began(ctx: sdk.Context, answer: httpx.Response) -> datetime:
+    """When the first attempt began, by the clock of who answered: what is older is somebody's earlier one of the same words."""
+    since = ctx.tried_since or ctx.now()
+    with suppress(KeyError, ValueError, TypeError):
+        since += parsedate_to_datetime(answer.headers["date"]) - ctx.now()
+    return since - CLOCKS
+
+
+def made(found: dict[str, Any]) -> datetime:
+    """When something was made at GitLab. Raises: Unavailable where it does not say."""
+    try:
+        moment = datetime.fromisoformat(str(found.get("created_at")))
+    except ValueError:
+        raise sdk.Unavailable(f"GitLab says {found.get('created_at')!r} of when something was made.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
