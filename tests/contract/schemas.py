@@ -10,6 +10,9 @@ from jsonschema.exceptions import ValidationError
 Schema = dict[str, Any]
 MAPS = ("properties", "definitions", "schemas", "types", "patternProperties", "$defs")
 """Keywords whose values map names to schemas, so that a property called "format" is no keyword."""
+REFERRED = ("definitions", "schemas", "types", "$defs")
+"""Maps of schemas that others refer to. Whoever refers to one closes it, unless it is a part of something that has more."""
+PARTS = ("allOf", "anyOf", "oneOf", "not")
 FORMATS = FormatChecker(["date", "date-time"])
 
 
@@ -38,7 +41,7 @@ class _Modern:
         if named:  # a map of names, not a schema
             return {name: self._walk(one, branch=branch) for name, one in node.items()}
         made = {
-            key: self._walk(one, branch=key in ("allOf", "anyOf", "oneOf", "not"), named=key in MAPS)
+            key: self._walk(one, branch=key in (*PARTS, *REFERRED), named=key in MAPS)
             for key, one in node.items()
             if key not in ("example", "examples", "discriminator", "deprecated", "xml", "externalDocs", "default")
         }

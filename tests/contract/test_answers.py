@@ -25,6 +25,8 @@ USER = {
     "view_count": 0,
     "created_at": "2016-12-14T20:32:28Z",
 }
+PAGE = {"href": "x", "items": [{"added_at": "2026-03-01T08:00:00Z"}], "limit": 1, "next": None, "offset": 0}
+PAGE |= {"previous": None, "total": 1}
 MESSAGE = {"message_id": 5, "date": 1763892672, "chat": {"id": 42, "type": "private"}}
 
 
@@ -78,6 +80,7 @@ def answered(method: str, url: str, body: Any, status: int = 200, sent: Any = No
         ("calendar", "POST", "/calendar/v3/calendars/primary/events", {"id": "abc"}, {"title": "x"}, "'title'"),
         ("sheets", "GET", "/v4/spreadsheets/1/values/A1", {"values": [["a"]]}, {"values": ["a"]}, "values/0"),
         ("spotify", "GET", "/v1/me", {"id": "ada"}, {"id": "ada", "nickname": "a"}, "'nickname'"),
+        ("spotify", "GET", "/v1/me/tracks", PAGE, {**PAGE, "items": [{"saved_at": "x"}]}, "'saved_at'"),
         (
             "slack",
             "POST",
