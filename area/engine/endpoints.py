@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from area.core import metrics
 from area.core.clock import now
 from area.engine import lifetimes
-from area.engine.intake import AGAIN, BadDelivery, Incoming, UnknownHook, incoming_of, unlike
+from area.engine.intake import AGAIN, BadDelivery, Incoming, UnknownHook, events_of, incoming_of, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
 
@@ -100,8 +100,7 @@ class Endpoints:
             raise NotYet
         waiting = []
         for row in rows:
-            incoming = self._incoming(row, delivery)
-            if incoming is not None:
+            for incoming in self._incoming(row, delivery):
                 waiting.append((row["action"], self._platform.intake.submit(incoming)))
         runs = 0
         for action, accepting in waiting:
@@ -112,15 +111,13 @@ class Endpoints:
             runs += len(accepted.runs)
         return len(waiting), runs
 
-    def _incoming(self, row: asyncpg.Record, delivery: sdk.WebhookDelivery) -> Incoming | None:
+    def _incoming(self, row: asyncpg.Record, delivery: sdk.WebhookDelivery) -> list[Incoming]:
         action = self._platform.registry.action(row["action"])
         where = action.inputs.model_construct(**row["config"]) if row["config"] else action.inputs()
         try:
-            event = action.fn(where, delivery)
+            found = action.fn(where, delivery)
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
         except ValidationError as error:
             raise unlike(action.key, error) from None
-        if event is None:
-            return None
-        return incoming_of(row["id"], action, event, delivery)
+        return [incoming_of(row["id"], action, one, delivery) for one in events_of(found)]

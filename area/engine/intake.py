@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +35,8 @@ Senders commonly give up after 10 seconds, and a server that is told to stop giv
 HOOK_CACHE_SECONDS = 1.0
 """How long a hook's settings are remembered: a deleted hook answers 404 after no more than this."""
 HOOK_CACHE_SIZE = 20_000
+LIVE = ("active", "broken", "pending")
+"""What the status of a hook is that takes deliveries."""
 AGAIN = "it came again, with the id of an event that had been taken"
 LONGEST_KEY = 500
 """Characters of a dedupe key; of a longer one, or one that Postgres does not take, the hash is kept."""
@@ -159,7 +161,7 @@ class Intake:
         if cached and moment - cached[0] < HOOK_CACHE_SECONDS:
             return cached[1]
         row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
-        live = row is not None and row["status"] in ("active", "broken", "pending")
+        live = row is not None and row["status"] in LIVE
         view = HookView(row["id"], row["action"], row["config"], row["secret"]) if live else None
         if len(self._hooks) >= HOOK_CACHE_SIZE:
             self._hooks.clear()
@@ -168,16 +170,29 @@ class Intake:
 
     async def probe(self, token: str, delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
         """The answer to a provider that asks by GET whether its deliveries are wanted; None: they are not. Raises: UnknownHook."""
-        hook = await self.hook_by_token(token)
-        if hook is None:
+        # Not as remembered: providers ask in the moment in which a subscription begins or ends.
+        row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
+        if row is None:
             raise UnknownHook
-        action = self._registry.action(hook.action)
+        action = self._registry.action(row["action"])
+        where = action.inputs.model_construct(**row["config"])
+        if row["status"] not in LIVE:
+            if action.farewell is None:
+                raise UnknownHook
+            return action.farewell(where, delivery)
         if action.handshake is None:
             return None
-        answer = action.handshake(action.inputs.model_construct(**hook.config), delivery)
+        try:
+            answer = action.handshake(where, delivery)
+        except sdk.SubscriptionEnded as error:
+            return await self._subscription_ended(row["id"], error)
         if answer is not None and answer.lease is not None:
-            await lifetimes.granted(self._db.pool, hook.id, answer.lease)
+            await lifetimes.granted(self._db.pool, row["id"], answer.lease)
         return answer
+
+    async def _subscription_ended(self, hook_id: UUID, error: sdk.SubscriptionEnded) -> sdk.Answer:
+        await lifetimes.ended(self._db.pool, [hook_id], error.message, timedelta(seconds=error.again_after))
+        return sdk.Answer()
 
     async def deliver(self, token: str, delivery: sdk.WebhookDelivery, parse: Parse | None = None) -> DeliverResult:
         """Verify a webhook, parse it, and make it durable.
@@ -212,25 +227,29 @@ class Intake:
             if answer is not None:
                 return replace(NOTHING, answer=answer)
         try:
-            event = action.fn(where, delivery)
+            found = action.fn(where, delivery)
         except sdk.SubscriptionEnded as error:
-            await lifetimes.ended(self._db.pool, [hook.id], error.message)
-            return replace(NOTHING, answer=sdk.Answer())
+            return replace(NOTHING, answer=await self._subscription_ended(hook.id, error))
         except sdk.NodeError as error:
             raise BadDelivery(str(error)) from None
         except ValidationError as error:
             raise unlike(action.key, error) from None
         reply = action.reply(delivery) if action.reply else None
-        if event is None:
+        results = [await self._take(incoming_of(hook.id, action, one, delivery), hook) for one in events_of(found)]
+        if not results:
             return replace(NOTHING, answer=reply)
-        incoming = incoming_of(hook.id, action, event, delivery)
+        # Of several, the first that is new speaks for all.
+        shown = next((one for one in results if not one.duplicate), results[0])
+        return replace(shown, runs=sum(one.runs for one in results), answer=reply)
+
+    async def _take(self, incoming: Incoming, hook: HookView) -> DeliverResult:
         accepted = await self.submit(incoming)
         metrics.EVENTS.labels(hook.action, "duplicate" if accepted.duplicate else "accepted").inc()
         if accepted.duplicate:
             self.ledger.note(hook.id, "duplicate", AGAIN)
             first = await self._db.pool.fetchval(statements.EVENT_BY_KEY, hook.id, incoming.dedupe_key)
-            return DeliverResult(first, 0, duplicate=True, answer=reply)
-        return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False, answer=reply)
+            return DeliverResult(first, 0, duplicate=True)
+        return DeliverResult(accepted.event_id, len(accepted.runs), duplicate=False)
 
     def _verify(
         self, hook: HookView, action: sdk.Action, where: Any, secret: str, delivery: sdk.WebhookDelivery
@@ -263,6 +282,13 @@ class Intake:
                 tracing.record("event", event, span_id(event), item.incoming.began, attributes=attributes)
             for run, user in item.runs:
                 self._doorbell.announce(user, run)
+
+
+def events_of(found: Any) -> list[Any]:
+    """What an action made of a delivery: one event, several, or none."""
+    if isinstance(found, list):
+        return found
+    return [] if found is None else [found]
 
 
 def incoming_of(hook_id: UUID, action: sdk.Action, event: Any, delivery: sdk.WebhookDelivery) -> Incoming:

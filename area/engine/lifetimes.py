@@ -9,11 +9,11 @@ import asyncpg
 RENEW_AHEAD = 0.2
 """The part of a subscription's life that is left when it is renewed."""
 AGAIN_AFTER = timedelta(seconds=20)
-"""How long after the provider ended a subscription it is made again."""
+"""How long after the provider ended a subscription it is made again, as a rule."""
 
 ENDED = """
-UPDATE hooks SET remote_id = NULL, status = 'broken', last_error = $2, failure = NULL, failures_in_row = failures_in_row + 1,
-  next_due_at = now() + $3::interval
+UPDATE hooks SET remote_id = NULL, expires_at = NULL, status = 'broken', last_error = $2, failure = NULL,
+  failures_in_row = failures_in_row + 1, next_due_at = now() + $3::interval
 WHERE id = ANY($1::uuid[]) AND status IN ('active', 'broken', 'pending') RETURNING id
 """
 
@@ -24,9 +24,9 @@ WHERE id = $1 AND status IN ('active', 'broken', 'pending')
 """
 
 
-async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str) -> None:
+async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str, pause: timedelta = AGAIN_AFTER) -> None:
     """The provider says that it delivers no more: subscribe again, after a pause."""
-    await pool.fetch(ENDED, list(hooks), reason[:1000], AGAIN_AFTER)
+    await pool.fetch(ENDED, list(hooks), reason[:1000], pause)
 
 
 async def granted(pool: asyncpg.Pool, hook_id: UUID, seconds: float) -> None:

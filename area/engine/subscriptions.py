@@ -25,10 +25,12 @@ CALL_SECONDS = 45.0
 """Longest that one hook's calls may take: less than its lease."""
 
 SUBSCRIBED = """
-UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), expires_at = $6, subscribed_at = now(),
+UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), subscribed_at = now(),
+  -- What the provider has confirmed holds, be it before or while this was asked for.
+  expires_at = CASE WHEN $8 AND expires_at > $6 THEN expires_at ELSE $6 END,
   lease_until = NULL, failures_in_row = 0, last_error = NULL, failure = NULL, last_polled_at = now(),
   -- An AREA that went meanwhile left the hook unused: what was just made is ended next.
-  status = CASE WHEN status = 'unused' THEN 'unused' ELSE 'active' END,
+  status = CASE WHEN status = 'unused' THEN 'unused' WHEN $8 AND status <> 'active' THEN 'pending' ELSE 'active' END,
   next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $7 END
 WHERE id = $1 AND lease_until = $2 RETURNING id
 """
@@ -89,6 +91,8 @@ async def _is_there(
     """Whether the subscription stands and needs no renewal."""
     if hook["remote_id"] is None or hook["status"] == "broken":
         return False
+    if hook["status"] == "pending" and action.still_there is None:
+        return False  # the provider has not confirmed it, and cannot be asked whether it will
     expires, made = hook["expires_at"], hook["subscribed_at"]
     if expires is not None and (made is None or clock.now() >= _renewal(made, expires)):
         return False
@@ -121,6 +125,7 @@ async def _subscribe(
         platform.sealer.seal(made.secret, "hook") if made.secret else None,
         made.expires_at,
         _next_look(action, made.expires_at, clock),
+        made.unconfirmed,
     )
     if stored is None:
         # The lease ran out in the call. Whoever has the hook now subscribes too, and takes this one over.

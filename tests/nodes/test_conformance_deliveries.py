@@ -150,11 +150,12 @@ def test_strange_deliveries_break_no_endpoint(service: sdk.Service) -> None:
 @EVERY_WEBHOOK
 def test_a_stranger_s_probe_is_not_confirmed(action: sdk.Action) -> None:
     """A GET that asks whether deliveries are wanted is answered for what the hook asked for, and for nothing else."""
-    if action.handshake is None:
-        return
     where = examples(action.inputs)
-    for query in ({}, {"hub.mode": "subscribe", "hub.topic": "https://elsewhere.example", "hub.challenge": "c"}):
-        answer = action.handshake(where, sdk.WebhookDelivery("GET", {}, query))
-        assert answer is None or not 200 <= answer.status < 300 or "c" not in str(answer.body), (
-            f"{action.key} confirms {query}"
-        )
+    elsewhere = {"hub.topic": "https://elsewhere.example", "hub.challenge": "c-7"}
+    queries = ({}, {"hub.mode": "subscribe", **elsewhere}, {"hub.mode": "unsubscribe", **elsewhere})
+    for ask in filter(None, (action.handshake, action.farewell)):
+        for query in queries:
+            answer = ask(where, sdk.WebhookDelivery("GET", {}, query))
+            assert answer is None or not 200 <= answer.status < 300 or "c-7" not in str(answer.body), (
+                f"{action.key} confirms {query}"
+            )

@@ -59,6 +59,7 @@ class Action:
     app_level: bool = False
     dedupe: str | Callable[[WebhookDelivery], str] | None = None
     handshake: Callable[[Any, WebhookDelivery], Answer | None] | None = field(default=None, repr=False)
+    farewell: Callable[[Any, WebhookDelivery], Answer | None] | None = field(default=None, repr=False)
     reply: Callable[[WebhookDelivery], Answer] | None = field(default=None, repr=False)
     watched: bool = True
     """False: nothing is looked at; its events are made by other runs."""

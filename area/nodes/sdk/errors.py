@@ -84,9 +84,16 @@ class BadSignature(NodeError):
 
 
 class SubscriptionEnded(NodeError):
-    """A delivery to a hook of its own says that the provider has ended the subscription; it is made again, with back-off."""
+    """A delivery, or a probe, at a hook of its own says that the provider has ended the subscription; it is made again.
+
+    ``again_after`` is in seconds.
+    """
 
     default_code = "SUBSCRIPTION_ENDED"
+
+    def __init__(self, message: str, again_after: float = 20.0) -> None:
+        super().__init__(message)
+        self.again_after = again_after
 
 
 class InvalidInput(NodeError):

@@ -102,13 +102,15 @@ class Service:
         scopes: tuple[str, ...] = (),
         dedupe: str | Callable[[WebhookDelivery], str] | None = None,
         handshake: Callable[[Any, WebhookDelivery], Answer | None] | None = None,
+        farewell: Callable[[Any, WebhookDelivery], Answer | None] | None = None,
         reply: Callable[[WebhookDelivery], Answer] | None = None,
     ) -> Callable[[Function], Action]:
-        """Decorate ``fn(where, delivery) -> Out | None``; None means that the delivery fires nothing.
+        """Decorate ``fn(where, delivery) -> Out | list[Out] | None``; None, or none, means that the delivery fires nothing.
 
         ``verify`` has no default, except where ``app_level`` says that deliveries come by the service's `endpoint`, which verifies.
         ``dedupe`` names a delivery: a header, or ``fn(delivery)``; else it is the output's Identity. ``handshake(where, delivery)``
-        answers the provider's probes at the hook's own address: GET as it comes, POST after ``verify``.
+        answers the provider's probes at the hook's own address: GET as it comes, POST after ``verify``. ``farewell``, of the same
+        form, answers GET once no AREA needs the hook: a provider that asks before it ends a subscription hears that it may.
         """
         if (verify is None) != app_level:
             raise TypeError(f"{title!r} of {self.key}: give verify=, or app_level=True with an endpoint that verifies")
@@ -126,6 +128,7 @@ class Service:
                 scopes=scopes,
                 dedupe=dedupe,
                 handshake=handshake,
+                farewell=farewell,
                 reply=reply,
             )
 

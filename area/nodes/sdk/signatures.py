@@ -28,13 +28,21 @@ class Hmac:
     header: str
     prefix: str = ""
     signs: tuple[str, ...] = (BODY,)
-    algorithm: Literal["sha1", "sha256"] = "sha256"
+    algorithm: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     timestamp: str | None = None
     tolerance: timedelta = timedelta(minutes=5)
+    refusal: int = 401
+    """Status that a forged delivery is answered with, where the provider's rules ask for another."""
 
     def check(self, secret: str, delivery: WebhookDelivery, now: datetime | None = None) -> None:
         """Raise BadSignature unless the header holds the HMAC of what was signed, lately, under ``secret``."""
+        try:
+            self._check(secret, delivery, now)
+        except BadSignature as error:
+            raise BadSignature(error.message, self.refusal) from None
+
+    def _check(self, secret: str, delivery: WebhookDelivery, now: datetime | None) -> None:
         given = _header(delivery, self.header)
         if self.timestamp:
             _fresh(_header(delivery, self.timestamp), self.tolerance, now)

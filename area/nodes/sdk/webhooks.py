@@ -92,6 +92,11 @@ class Subscription:
     """What deliveries at an app-level endpoint name it by; ``remote_id`` when left out."""
     secret: str | None = field(default=None, repr=False)
     """The secret that the provider chose, where it does not take ours."""
+    unconfirmed: bool = False
+    """The provider first asks, by `handshake`, whether we want this, and says there for how long it is granted.
+
+    Until ``expires_at`` it is waited for; then it is asked again. A grant that stands meanwhile goes on.
+    """
 
 
 @dataclass(frozen=True, slots=True)
