@@ -40,6 +40,8 @@ class YouTube(Google):
         self.subscribed: dict[str, dict[str, str]] = {}
         """What the hub has confirmed: by callback, what was asked for."""
         self.lease = 432_000
+        self.at_once = False
+        """Whether the hub asks the callback before it answers who subscribes, and not after."""
         self.page = 50
         self._numbers = itertools.count(1)
         self._asking: set[asyncio.Task[None]] = set()
@@ -125,7 +127,9 @@ class YouTube(Google):
         asked = call.form
         if not asked.get("hub.topic", "").startswith(FEED) or "hub.callback" not in asked:
             return PlainTextResponse("Invalid value for hub.topic: not a feed of YouTube", 400)
-        if self.url:  # not before it has a network
+        if self.at_once:
+            await self.verify(asked)
+        elif self.url:  # not before it has a network
             task = asyncio.create_task(self.verify(asked))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)

@@ -160,6 +160,18 @@ async def test_a_subscription_that_nobody_confirms_is_pending_and_asked_for_agai
     assert ((await story.hook(area))["status"], len(story.there.asked("POST", HUB))) == ("active", 2)
 
 
+async def test_a_hub_that_asks_before_it_answers_is_believed(story: Story) -> None:
+    account = await story.connect("youtube", NEW, LIKE)
+    story.there.at_once = True
+    area = await story.listening(account, step(account, LIKE, video="{{ trigger.id }}"))
+    hook = await story.hook(area)
+    assert (hook["status"], [hook["remote_id"]]) == ("active", list(story.there.subscribed))
+    assert hook["left"] > 431_900
+    await story.look(area)
+    assert (await story.hook(area))["due"] > 345_000
+    assert len(story.there.asked("POST", HUB)) == 1
+
+
 async def test_strangers_and_the_hub_hear_what_is_wanted_and_no_more(story: Story) -> None:
     account = await story.connect("youtube", NEW, LIKE)
     area = await story.listening(account, step(account, LIKE, video="{{ trigger.id }}"))
