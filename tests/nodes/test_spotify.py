@@ -171,7 +171,7 @@ async def test_each_track_that_is_added_fires_once_wherever_it_is_put(there: Spo
 
 async def test_of_a_long_playlist_both_ends_are_read(there: Spotify, ctx: FakeContext) -> None:
     for number in range(3000):
-        there.items[PARTY].append({"added_at": "2020-01-01T00:00:00Z", "item": track(number)})
+        there.items[PARTY].append({"added_at": "2020-01-01T00:00:00Z", "item": {"uri": uri(number)}})
     await names(ctx, playlists.track_added, OURS)
     there.add(PARTY, track(9001, "End"))
     there.add(PARTY, track(9000, "Top"), at=0)
@@ -223,6 +223,7 @@ async def test_a_track_is_added_where_it_shall_go(
     given = reactions.Addition(playlist=PARTY, track=uri(7), position=position)
     added = await reactions.add_to_playlist.fn(ctx, given)
     assert added.model_dump() == {
+        "added": True,
         "uri": uri(7),
         "url": f"https://open.spotify.com/track/{key_of(7)}",
         "playlist_id": PARTY,
@@ -232,6 +233,18 @@ async def test_a_track_is_added_where_it_shall_go(
     assert [one["item"]["uri"] for one in there.items[PARTY]] == [uri(number) for number in order]
     (call,) = there.asked("POST", ITEMS)
     assert call.json == {"uris": [uri(7)]} | ({} if position is None else {"position": position})
+
+
+async def test_a_track_that_is_there_is_left_out_where_one_is_enough(there: Spotify, ctx: FakeContext) -> None:
+    for number in range(60):
+        there.add(PARTY, track(number))
+    there.add(PARTY, track(99, linked_from={"uri": uri(100)}))
+    for number, added in ((59, False), (100, False), (101, True), (101, False)):
+        given = reactions.Addition(playlist=PARTY, track=uri(number), once=True)
+        done = await reactions.add_to_playlist.fn(ctx, given)
+        assert (done.added, done.uri) == (added, uri(number))
+    assert done.snapshot_id == "snapshot63"
+    assert [call.json["uris"] for call in there.asked("POST", ITEMS)] == [[uri(101)]]
 
 
 async def test_whether_it_was_added_is_asked_of_the_playlist(there: Spotify, ctx: FakeContext) -> None:
@@ -388,6 +401,7 @@ def test_tracks_are_named_as_people_copy_them(given: str, wanted: str) -> None:
         "playlist": PARTY,
         "track": wanted,
         "position": None,
+        "once": False,
     }
 
 

@@ -211,7 +211,7 @@ class Connecting:
                 secrets=Secrets(grant.access_token, refresh),
                 scopes=granted,
                 expires_in=grant.expires_in,
-                consent_ends_in=consent_ends_in(grant) if refresh else grant.expires_in,
+                consent_ends_in=consent_ends_in(grant, auth.consent_lasts) if refresh else grant.expires_in,
                 check_every=auth.validate_every if service.validator else None,
             )
         )

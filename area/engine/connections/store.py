@@ -235,13 +235,16 @@ class Store:
         await self._pool.execute(CHECKED, account_id, after)
 
 
-def consent_ends_in(grant: sdk.Grant) -> float | None:
-    """Seconds until the consent itself ends, where the answer says: the refresh token's life, or the only token's."""
+def consent_ends_in(grant: sdk.Grant, lasts: timedelta | None = None) -> float | None:
+    """Seconds until the consent itself ends, where the answer says: the refresh token's life, or the only token's.
+
+    Where it does not: ``lasts``, for a new consent at a provider whose consents end.
+    """
     for name in ("refresh_token_expires_in", "refresh_expires_in"):
         given: Any = grant.extra.get(name)
         if isinstance(given, int | float) and given > 0:
             return float(given)
-    return None
+    return lasts.total_seconds() if lasts else None
 
 
 def _interval(seconds: float | None) -> timedelta | None:

@@ -134,6 +134,8 @@ class OAuth2:
     """More parameters of the authorise address, such as ``access_type=offline``."""
     refresh_ahead: timedelta = timedelta(minutes=5)
     """A token this near to its end is refreshed before it is used; zero: only when it is refused with a 401."""
+    consent_lasts: timedelta | None = None
+    """How long a consent is good that no refresh prolongs, where the answers do not say it; None: until it is taken back."""
     validate_every: timedelta | None = None
     """How often `Service.validate` must be called for each kept account."""
     read_grant: Callable[[Any], Grant] = read_grant

@@ -1,7 +1,7 @@
 """The service itself, and what Spotify's answers mean. API: https://developer.spotify.com/documentation/web-api/concepts/api-calls"""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -84,13 +84,14 @@ service = sdk.Service(
     description="Reacts to tracks that are saved, played or put into playlists; fills playlists and the library, and plays.",
     base_url="https://api.spotify.com/v1",
     docs_url="https://developer.spotify.com/documentation/web-api",
-    # Consent lasts six months, however often it is refreshed; then `invalid_grant` sends the user through it again:
+    # After six months `invalid_grant` sends the user through consent again, however often it was refreshed:
     # https://developer.spotify.com/blog/2026-06-18-refresh-token-expiration. It is taken back on Spotify's own page of apps only.
     auth=sdk.OAuth2(
         authorize_url="https://accounts.spotify.com/authorize",
         token_url="https://accounts.spotify.com/api/token",  # noqa: S106 - an address
         client_auth="basic",
         pkce=True,
+        consent_lasts=timedelta(days=180),
     ),
     judge=judge,
 )

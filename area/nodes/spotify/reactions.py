@@ -59,7 +59,13 @@ class Addition(sdk.Inputs):
         examples=[f"spotify:track:{TRACK}", f"{OPEN}/track/{TRACK}"],
     )
     position: int | None = Field(
-        None, title="Position", description="0 is the top; left out, it goes to the end.", ge=0, le=11_000, examples=[0]
+        None, title="Position", description="0 is the top; left out, it goes to the end.", ge=0, examples=[0]
+    )
+    once: bool = Field(
+        False,
+        title="Only once",
+        description="Leaves it out if it is there already; of a playlist with more than 2,000 items, if it is near an end.",
+        examples=[True],
     )
 
 
@@ -110,6 +116,7 @@ class Skip(sdk.Inputs):
 class AddedTo(sdk.Outputs):
     """What was added."""
 
+    added: bool = Field(title="Added", description="No, where it was there already.", examples=[True])
     uri: str = Field(title="URI", description="What was added.", examples=[f"spotify:track:{TRACK}"])
     url: str = Field(title="Address", description="Where it opens.", examples=[f"{OPEN}/track/{TRACK}"])
     playlist_id: str = Field(title="Playlist", description="The playlist's id.", examples=[EXAMPLE])
@@ -148,7 +155,11 @@ class Skipped(sdk.Outputs):
 
 @service.reaction("Add to a playlist", idempotent=False, scopes=(*PLAYLISTS_CHANGE, PLAYLISTS))
 async def add_to_playlist(ctx: sdk.Context, given: Addition) -> AddedTo:
-    """Adds a track or an episode to a playlist, also if it is there already."""
+    """Adds a track or an episode to a playlist: always, or only if it is not there yet."""
+    if given.once:
+        about, (entries, _) = await playlist_of(ctx, given.playlist), await items_of(ctx, given.playlist)
+        if any(is_it(item_of(entry), given.track) for entry in entries):
+            return _added(given, about, added=False)
     body: dict[str, Any] = {"uris": [given.track]}
     if given.position is not None:
         body["position"] = given.position
@@ -158,7 +169,7 @@ async def add_to_playlist(ctx: sdk.Context, given: Addition) -> AddedTo:
 
 @add_to_playlist.reconcile
 async def _was_added(ctx: sdk.Context, given: Addition) -> AddedTo | None:
-    """Whether this account has added it since the step began."""
+    """Whether this account has added it since the step began; also by another run, if that was within the same minute."""
     since = (ctx.tried_since or ctx.now()) - GRACE
     about = await playlist_of(ctx, given.playlist)
     for entry in (await items_of(ctx, given.playlist))[0]:
@@ -228,8 +239,9 @@ def _playing(given: Start) -> Playing:
     return Playing(uri=what, url=link_of(what) if what else "", device_id=given.device or "")
 
 
-def _added(given: Addition, playlist: Mapping[str, Any]) -> AddedTo:
+def _added(given: Addition, playlist: Mapping[str, Any], *, added: bool = True) -> AddedTo:
     return AddedTo(
+        added=added,
         uri=given.track,
         url=link_of(given.track),
         playlist_id=given.playlist,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
+from tests.engine.conftest import log
 from tests.engine.living import Living, living
 from tests.providers.calls import Fault
 from tests.providers.spotify import API, KITCHEN, PARTY, Spotify, track, uri
@@ -102,6 +104,19 @@ async def test_consent_is_asked_for_what_is_needed_and_proven_by_a_verifier(stor
     (exchange,) = story.there.asked("POST", "/api/token")
     assert exchange.headers["authorization"].startswith("Basic ")
     assert not {"client_id", "client_secret"} & set(exchange.form)
+
+
+async def test_a_consent_ends_after_six_months_and_refreshing_does_not_prolong_it(story: Story) -> None:
+    account = await story.connect("spotify", SAVED)
+    row = "SELECT expires_at, issued_at, status FROM connected_accounts WHERE id = $1"
+    consented = await story.pool.fetchrow(row, account)
+    assert consented["expires_at"] - consented["issued_at"] == timedelta(days=180)
+    area = await story.watching(account, log("x"))
+    story.there.auth.expire()
+    await story.look(area)
+    refreshed = await story.pool.fetchrow(row, account)
+    assert (refreshed["expires_at"], story.there.auth.refreshes) == (consented["expires_at"], 1)
+    assert refreshed["issued_at"] > consented["issued_at"]
 
 
 async def test_a_track_whose_adding_got_no_answer_is_found_and_not_added_twice(story: Story) -> None:
