@@ -229,12 +229,14 @@ class StandIn:
                 asked["untick"] = " ".join(scope for scope in wanted if scope not in ticked)
             return self.auth.authorize(asked)
 
+        def given(call: Call) -> Mapping[str, str]:
+            return call.json if dialect.json_body and isinstance(call.json, dict) else call.form
+
         async def token(call: Call) -> Response:
-            given = call.json if dialect.json_body and isinstance(call.json, dict) else call.form
-            return self.auth.exchange(given, call.headers)
+            return self.auth.exchange(given(call), call.headers)
 
         async def revoke(call: Call) -> Response:
-            return self.auth.revoke(call.form, call.headers)
+            return self.auth.revoke(given(call), call.headers)
 
         if dialect.authorize:
             self.route("GET", dialect.authorize, authorize, auth="none")

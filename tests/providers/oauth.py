@@ -39,7 +39,7 @@ class Dialect:
     pkce: Literal["required", "optional", "ignored"] = "optional"
     client_auth: Literal["post", "basic", "either"] = "either"
     json_body: bool = False
-    """Whether the token endpoint takes JSON too (Notion)."""
+    """Whether the endpoints for tokens and for revoking take JSON too (Notion)."""
     form_answers: bool = False
     """Whether answers are form-encoded unless JSON is asked for by Accept (GitHub)."""
     errors_in_200: bool = False

@@ -76,7 +76,8 @@ async def test_an_account_is_connected_as_the_service_asks_for_it(standins: dict
     form |= {} if by_basic else {"client_id": client[0], "client_secret": client[1]}
     headers = {"accept": "application/json"}
     async with httpx.AsyncClient(headers=headers, auth=client if by_basic else None) as http:
-        answer = await http.post(given[f"AREA_{name}_TOKEN_URL".upper()], data=form)
+        sent = {"json" if service.auth.json_body else "data": form}
+        answer = await http.post(given[f"AREA_{name}_TOKEN_URL".upper()], **sent)
     grant = service.auth.read_grant(answer.json())
     assert grant.scopes is None or service.auth.covered(grant.scopes) >= set(scopes)
     profile = await identified(service, standin, grant)

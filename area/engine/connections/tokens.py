@@ -1,6 +1,7 @@
 """The conversation with a provider's token endpoint (RFC 6749, 7009, 7636): requests by Authlib, sent by our guarded client."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from area.nodes import sdk
 CALL_SECONDS = 15.0
 """Longest that one answer is waited for."""
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 _OPERATOR = frozenset(
     {
@@ -143,6 +145,8 @@ class TokenEndpoints:
         headers = {**service.headers, "Accept": "application/json", "Content-Type": FORM}
         client = ClientAuth(settings["client_id"], settings["client_secret"], f"client_secret_{client_auth}")
         address, headers, body = client.prepare("POST", address, headers, body)
+        if service.auth and service.auth.json_body:
+            headers, body = {**headers, "Content-Type": JSON}, json.dumps(dict(parse_qsl(body)))
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 return await self._clients.bare().post(address, content=body, headers=headers)

@@ -130,6 +130,8 @@ class OAuth2:
     implies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Scopes that hold others, which the provider then does not list: ``{"repo": ("public_repo",)}``."""
     client_auth: Literal["post", "basic"] = "post"
+    json_body: bool = False
+    """Whether the endpoints for tokens and for revoking want JSON, where RFC 6749 knows only forms."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """More parameters of the authorise address, such as ``access_type=offline``."""
     refresh_ahead: timedelta = timedelta(minutes=5)
