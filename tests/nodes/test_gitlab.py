@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from area.nodes import sdk
-from area.nodes.gitlab import events, hooks, pipelines, service, writing
+from area.nodes.gitlab import events, hooks, items, pipelines, service, writing
 from area.nodes.gitlab.projects import branch_choices, label_choices, project_choices
 from area.nodes.gitlab.provider import API, READ_USER, Gone, Token, api_of, identify
 from area.nodes.gitlab.writing import MARK
@@ -84,7 +84,7 @@ def test_a_push_is_told_and_of_tags_other_branches_and_deletions_nothing() -> No
 
 def test_a_merge_request_is_told_as_it_is_chosen() -> None:
     body = shapes.merge_request("merge", "Mend")
-    told = fires(events.merge_request, body, changes=["merge"], branch="main")
+    told = fires(items.merge_request, body, changes=["merge"], branch="main")
     assert told.model_dump(mode="json") == {
         "project": SITE,
         "sender": "grace",
@@ -104,14 +104,14 @@ def test_a_merge_request_is_told_as_it_is_chosen() -> None:
         "commit": "b" * 40,
         "reviewers": ["grace"],
     }
-    assert fires(events.merge_request, body, changes=["close", "open"]) is None
-    assert fires(events.merge_request, body, changes=["merge"], branch="stable") is None
+    assert fires(items.merge_request, body, changes=["close", "open"]) is None
+    assert fires(items.merge_request, body, changes=["merge"], branch="stable") is None
     commits = shapes.merge_request("update", "Mend", oldrev="c" * 40)
-    assert fires(events.merge_request, commits, changes=["commits"]).action == "commits"
-    assert fires(events.merge_request, commits, changes=["update"]) is None
+    assert fires(items.merge_request, commits, changes=["commits"]).action == "commits"
+    assert fires(items.merge_request, commits, changes=["update"]) is None
     edited = shapes.merge_request("update", "Mend", draft=None, work_in_progress=True)
-    assert fires(events.merge_request, edited, changes=["commits"]) is None
-    assert fires(events.merge_request, edited, changes=["update"]).draft is True
+    assert fires(items.merge_request, edited, changes=["commits"]) is None
+    assert fires(items.merge_request, edited, changes=["update"]).draft is True
 
 
 def test_a_pipeline_is_told_by_what_it_came_to() -> None:
@@ -138,6 +138,9 @@ def test_a_pipeline_is_told_by_what_it_came_to() -> None:
     assert fires(events.pipeline, shapes.pipeline("running")) is None
     assert fires(events.pipeline, shapes.pipeline("failed"), statuses=["success"]) is None
     assert fires(events.pipeline, shapes.pipeline("success"), branch="dev") is None
+    ours = shapes.pipeline("failed", source="api")
+    assert fires(events.pipeline, ours) is None
+    assert fires(events.pipeline, ours, from_api=True).source == "api"
 
 
 def test_an_issue_fires_unless_it_is_confidential_or_an_area_s_own() -> None:
@@ -145,22 +148,22 @@ def test_an_issue_fires_unless_it_is_confidential_or_an_area_s_own() -> None:
         about = {"iid": 3, "title": "x", "created_at": "2026-03-01 09:00:00 +0100", "action": action, **more}
         return {"object_attributes": about, "labels": [{"title": "дверь"}, None], "assignees": None}
 
-    told = fires(events.issue, of("open", description="é" * 70_000))
+    told = fires(items.issue, of("open", description="é" * 70_000))
     assert (told.number, len(told.body), told.labels, told.assignees) == (3, 10_000, ["дверь"], [])
     assert told.created_at == datetime(2026, 3, 1, 8, tzinfo=UTC)
-    assert fires(events.issue, of("close")) is None
-    assert fires(events.issue, of("close"), changes=["close"]).action == "close"
-    assert fires(events.issue, of("open", confidential=True)) is None
+    assert fires(items.issue, of("close")) is None
+    assert fires(items.issue, of("close"), changes=["close"]).action == "close"
+    assert fires(items.issue, of("open", confidential=True)) is None
     own = of("open", description=f"Thanks\n\n{MARK}")
-    assert fires(events.issue, own) is None
-    assert fires(events.issue, own, from_areas=True).body.startswith("Thanks")
+    assert fires(items.issue, own) is None
+    assert fires(items.issue, own, from_areas=True).body.startswith("Thanks")
 
 
 def test_another_event_and_broken_payloads_fire_nothing() -> None:
     for action in service.actions.values():
         assert action.fn(action.inputs.model_validate(IN), delivery({"object_kind": "wiki_page", **AROUND})) is None
         assert fires(action, {"object_attributes": None, "commits": "no", "project": 5}) is None
-    assert fires(events.issue, {"object_attributes": {"action": "open", "created_at": "soon", "iid": True}}).number == 0
+    assert fires(items.issue, {"object_attributes": {"action": "open", "created_at": "soon", "iid": True}}).number == 0
 
 
 def test_a_delivery_is_known_by_its_key_and_an_older_gitlab_s_by_what_it_says() -> None:
@@ -215,12 +218,12 @@ async def test_a_webhook_that_gitlab_gave_up_is_made_anew(site: Project, ctx: Fa
 
 
 async def test_who_may_not_add_webhooks_is_told(there: GitLab, site: Project, ctx: FakeContext) -> None:
-    assert events.issue.subscriber
+    assert items.issue.subscriber
 
     async def refused(ctx: FakeContext, project: str = SITE) -> tuple[str | None, str]:
-        assert events.issue.subscriber
+        assert items.issue.subscriber
         with pytest.raises(sdk.Rejected) as caught:
-            await events.issue.subscriber(ctx, events.Issues(project=project), HOOK)
+            await items.issue.subscriber(ctx, items.Issues(project=project), HOOK)
         return caught.value.code, caught.value.message
 
     code, words = await refused(ctx, "ada/nothing")
@@ -389,6 +392,7 @@ def test_what_is_no_project_is_refused(given: str) -> None:
 
 PASTED = [SITE, f" /{SITE}/ ", f"https://gitlab.com/{SITE}/-/issues/4?q=1#note_5", f"git@gitlab.com:{SITE}.git"]
 PASTED += [
+    f"{SITE}.git",
     f"https://git.acme.example/{SITE}",
     f"ssh://git@gitlab.com:22/{SITE}.git",
     f"https://gitlab.com/{SITE}?x=/-/",
@@ -398,6 +402,10 @@ PASTED += [
 @pytest.mark.parametrize("given", PASTED)
 def test_an_address_is_a_project_too(given: str) -> None:
     assert events.At(project=given).project == SITE
+
+
+def test_a_project_s_path_may_begin_with_a_dot() -> None:
+    assert events.At(project="https://gitlab.com/acme/.gitlab-profile").project == "acme/.gitlab-profile"
 
 
 async def test_what_a_template_made_is_looked_at_again(there: GitLab, ctx: FakeContext) -> None:

@@ -3,7 +3,7 @@
 API: https://docs.gitlab.com/api/rest/
 """
 
-from area.nodes.gitlab import events, hooks, pipelines, projects, provider, writing
+from area.nodes.gitlab import events, hooks, items, pipelines, projects, provider, writing
 from area.nodes.gitlab.provider import service
 
-__all__ = ["events", "hooks", "pipelines", "projects", "provider", "service", "writing"]
+__all__ = ["events", "hooks", "items", "pipelines", "projects", "provider", "service", "writing"]

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from area.nodes import sdk
 from area.nodes.gitlab.provider import V4, many
 
-SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+SEGMENT = r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]*"
 PATH = rf"^{SEGMENT}(/{SEGMENT})+$"
 PER_PAGE = 100
 MOST_PAGES = 3

@@ -1,6 +1,7 @@
 """The service itself: accounts, and what GitLab's answers mean.
 
 Accounts: https://docs.gitlab.com/api/oauth2/ and https://docs.gitlab.com/user/profile/personal_access_tokens/
+The application that an operator registers at GitLab needs the scopes api and read_user: what it lacks cannot be asked for.
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from area.nodes.gitlab.projects import Project, label_choices, page_of, path_of,
 from area.nodes.gitlab.provider import API, many, one, service
 
 MARK = "<!-- area -->"
-"""Stands below what an AREA writes, where nobody sees it: by it `events` keeps an AREA from answering itself for ever."""
+"""Stands below what an AREA writes, where nobody sees it: by it `items` keeps an AREA from answering itself for ever."""
 MOST_BODY = 600_000
 """Characters: GitLab takes 1,000,000, and what is kept from notifying grows by half at most."""
 JOINER = "\u2060"
