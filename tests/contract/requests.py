@@ -75,7 +75,10 @@ def check_request(name: str, request: httpx.Request) -> None:
 
 
 def _check_query(about: str, operation: Operation, request: httpx.Request) -> None:
-    unknown = sorted(set(request.url.params) - operation.query)
+    given = {
+        name.removesuffix("[]") for name in request.url.params
+    }  # Rails spells a list so, and its description does not
+    unknown = sorted(given - operation.query)
     if unknown:
         raise ContractBroken(f"{about}: the specification has no query parameter {', '.join(unknown)}")
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -86,6 +87,12 @@ def _stripe(status: int) -> httpx.Response:
     return httpx.Response(status, json={"error": error}, headers=_after(status))
 
 
+def _mastodon(status: int) -> httpx.Response:
+    reset = (datetime.now(UTC) + timedelta(seconds=WAIT)).isoformat().replace("+00:00", "Z")
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset} if status == 429 else {}
+    return httpx.Response(status, json={"error": WORDS[status]}, headers=headers)
+
+
 BY_HOST: dict[str, Refusal] = {
     "googleapis.com": _google,
     "slack.com": _slack,
@@ -95,6 +102,7 @@ BY_HOST: dict[str, Refusal] = {
     "spotify.com": _spotify,
     "notion.com": _notion,
     "stripe.com": _stripe,
+    "mastodon.social": _mastodon,
 }
 
 
