@@ -19,7 +19,9 @@ WHERE id = ANY($1::uuid[]) AND status IN ('active', 'broken', 'pending') RETURNI
 
 LEASED = """
 UPDATE hooks SET expires_at = now() + $2::interval, next_due_at = now() + $2::interval * (1 - $3::float8),
-  status = CASE WHEN status = 'pending' THEN 'active' ELSE status END
+  status = CASE WHEN status = 'pending' THEN 'active' ELSE status END,
+  last_error = CASE WHEN status = 'pending' THEN NULL ELSE last_error END,
+  failure = CASE WHEN status = 'pending' THEN NULL ELSE failure END
 WHERE id = $1 AND status IN ('active', 'broken', 'pending')
 """
 

@@ -8,11 +8,13 @@ take over a subscription that is there already, and a removal of what is gone is
 import asyncio
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
 from area.core import log
 from area.core.clock import Carried
+from area.engine import reasons
 from area.engine.lifetimes import RENEW_AHEAD
 from area.engine.platform import Platform
 from area.nodes import sdk
@@ -28,9 +30,12 @@ SUBSCRIBED = """
 UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), subscribed_at = now(),
   -- What the provider has confirmed holds, be it before or while this was asked for.
   expires_at = CASE WHEN $8 AND expires_at > $6 THEN expires_at ELSE $6 END,
-  lease_until = NULL, failures_in_row = 0, last_error = NULL, failure = NULL, last_polled_at = now(),
+  lease_until = NULL, failures_in_row = 0, last_polled_at = now(),
+  last_error = CASE WHEN status <> 'active' THEN $9::jsonb ->> 'message' END,
+  failure = CASE WHEN status <> 'active' THEN $9::jsonb END,
   -- An AREA that went meanwhile left the hook unused: what was just made is ended next.
-  status = CASE WHEN status = 'unused' THEN 'unused' WHEN $8 AND status <> 'active' THEN 'pending' ELSE 'active' END,
+  status = CASE WHEN status = 'unused' THEN 'unused'
+    WHEN $8 AND (status <> 'active' OR expires_at <= now()) THEN 'pending' ELSE 'active' END,
   next_due_at = CASE WHEN status = 'unused' THEN now() ELSE $7 END
 WHERE id = $1 AND lease_until = $2 RETURNING id
 """
@@ -126,10 +131,23 @@ async def _subscribe(
         made.expires_at,
         _next_look(action, made.expires_at, clock),
         made.unconfirmed,
+        _unheard(hook, action) if made.unconfirmed else None,
     )
     if stored is None:
         # The lease ran out in the call. Whoever has the hook now subscribes too, and takes this one over.
         logger.warning("subscription.not_kept", hook=str(hook["id"]), action=action.key)
+
+
+def _unheard(hook: asyncpg.Record, action: sdk.Action) -> dict[str, Any] | None:
+    """What the owner is told when the provider, which was asked before, has not confirmed a subscription in time."""
+    waited = hook["status"] == "pending" and hook["remote_id"] is not None and hook["expires_at"] is not None
+    if not waited or hook["moment"] < _renewal(hook["subscribed_at"], hook["expires_at"]):
+        return None
+    told = (
+        f"{action.service.name} has not confirmed the subscription. The operator has to see to it that AREA_PUBLIC_URL leads to "
+        "this platform from the internet; it is asked again."
+    )
+    return reasons.of_look(action.key, sdk.Unavailable(told, code="UNCONFIRMED"))
 
 
 async def _end(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:

@@ -2,12 +2,13 @@
 
 import json
 
+import httpx
 import pytest
 
 from area.nodes import sdk, youtube
 from area.nodes.youtube import reactions, watching, websub
 from area.nodes.youtube.provider import channel_choices, playlist_choices, whose
-from tests.contract.documents import SHARED, SPECS
+from tests.contract.documents import SHARED, SPECS, ContractBroken
 from tests.contract.plugin import Contracts
 from tests.nodes.google_wire import look, wired
 from tests.providers.youtube import CHANNEL, MIX, PLACE, YouTube
@@ -51,9 +52,13 @@ async def test_choices_of_playlists_are_answered_as_the_full_description_says(co
     assert await playlist_choices(wired(youtube.service, there), {}) == [sdk.Choice(MIX, "Mix 🎧")]
     (call,) = there.asked("GET", f"{PLACE}/playlists")
     assert call.query == {"part": "snippet", "mine": "true", "maxResults": "50"}
-    there.calls = [call]
-    with pytest.raises(Exception, match="playlists"):
-        described.audit(there)  # should the strict description have it one day, BEYOND is to be empty
+    assert call.answer
+    status, headers, body = call.answer
+    request = httpx.Request("GET", f"https://youtube.test{call.raw_path}")
+    described.answer(httpx.Response(status, headers=headers, content=body, request=request))
+    wrong = httpx.Response(status, headers=headers, json={"items": [{"id": 5}]}, request=request)
+    with pytest.raises(ContractBroken):
+        described.answer(wrong)
 
 
 @needs_samples

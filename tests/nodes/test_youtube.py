@@ -118,7 +118,7 @@ def test_the_hub_is_confirmed_what_was_asked_for_and_nothing_else() -> None:
     ask, bye = ACTION.handshake, ACTION.farewell
     granted = ask(WHERE, asked("subscribe", **{"hub.lease_seconds": "86400"}))
     assert granted
-    assert (shown(granted), granted.content_type) == (("14325", 200, 86_400.0), "text/plain")
+    assert (shown(granted), granted.content_type) == (("14325", 200, 86_400.0), "text/plain; charset=utf-8")
     for lease in ("", "soon", "0", "-1", "٣", "9" * 40):
         assert shown(ask(WHERE, asked("subscribe", **{"hub.lease_seconds": lease})) or sdk.Answer())[2] == 432_000.0
     refused = ("This is not wanted.", 404, None)
@@ -186,6 +186,7 @@ def test_old_videos_tombstones_and_other_channels_are_not_new(there: YouTube) ->
 
 
 BOMB = '<?xml version="1.0"?><!DOCTYPE feed [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><feed>&b;</feed>'
+UNKNOWN = '<?xml version="1.0" encoding="x-nobody"?><feed xmlns="http://www.w3.org/2005/Atom"/>'
 OUTSIDE = (
     '<!DOCTYPE feed [<!ENTITY x SYSTEM "file:///etc/passwd">]><feed xmlns="http://www.w3.org/2005/Atom">&x;</feed>'
 )
@@ -193,8 +194,20 @@ OUTSIDE = (
 
 @pytest.mark.parametrize(
     "raw",
-    [BOMB, OUTSIDE, "<html><body>", "<html/>", "", "{}", b"\xff\xfe\x00", "<feed/>", "<feed xmlns='x'/>", "\0"],
-    ids=["bomb", "outside", "cut", "html", "empty", "json", "bytes", "no atom", "another", "nul"],
+    [
+        BOMB,
+        OUTSIDE,
+        "<html><body>",
+        "<html/>",
+        "",
+        "{}",
+        b"\xff\xfe\x00",
+        "<feed/>",
+        "<feed xmlns='x'/>",
+        "\0",
+        UNKNOWN,
+    ],
+    ids=["bomb", "outside", "cut", "html", "empty", "json", "bytes", "no atom", "another", "nul", "encoding"],
 )
 def test_what_is_no_feed_is_refused_unread(raw: str | bytes) -> None:
     with pytest.raises(sdk.Rejected, match="no Atom feed"):
@@ -387,8 +400,11 @@ def test_ids_are_taken_out_of_addresses() -> None:
         with pytest.raises(ValidationError):
             reactions.Which(video=given)
     assert watching.Where(channel=f"https://www.youtube.com/channel/{CHANNEL}/").channel == CHANNEL
-    for given in ("@ada", "https://www.youtube.com/@ada", "UC", "UCx&channel_id=UCy", "PLx"):
+    for given in ("UC", "UCx&channel_id=UCy", "PLx", "https://example.com/channel/UCx"):
         with pytest.raises(ValidationError):
+            watching.Where(channel=given)
+    for given in ("@ada", "https://www.youtube.com/@ada"):
+        with pytest.raises(ValidationError, match="is a handle, which can change"):
             watching.Where(channel=given)
 
 

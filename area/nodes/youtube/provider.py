@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import httpx
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from area.nodes import _google as google
 from area.nodes import sdk
@@ -118,6 +118,13 @@ def _title(one: Mapping[str, Any]) -> str:
     return str(snippet.get("title") or one.get("id") or part(snippet, "resourceId").get("channelId"))
 
 
+def no_handle(given: Any) -> Any:
+    """Raises: ValueError, that says where ids are found, for what people know a channel by."""
+    if isinstance(given, str) and given.rpartition("/")[2].startswith("@"):
+        raise ValueError("is a handle, which can change; YouTube shows the channel's id under About, Share channel")
+    return given
+
+
 def channel_of(given: str) -> str:
     """A channel's id, out of itself or its address."""
     return given.rstrip("/").rpartition("/")[2]
@@ -130,7 +137,9 @@ def video_of(given: str) -> str:
 
 
 PlaylistId = Annotated[str, sdk.Choices(playlist_choices)]
-ChannelId = Annotated[str, sdk.Choices(channel_choices), sdk.NoTemplate, AfterValidator(channel_of)]
+ChannelId = Annotated[
+    str, sdk.Choices(channel_choices), sdk.NoTemplate, BeforeValidator(no_handle), AfterValidator(channel_of)
+]
 VideoId = Annotated[str, AfterValidator(video_of)]
 
 

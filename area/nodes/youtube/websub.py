@@ -31,6 +31,8 @@ FIELDS = {
     (f"{ATOM} author", f"{ATOM} name"): "channel",
 }
 REFUSED = 404
+PLAIN = {"X-Content-Type-Options": "nosniff"}
+"""A challenge is said back as text, and must not be taken for anything else."""
 SIGNED = sdk.AnyOf(
     # The hub signs by SHA-1 at present; WebSub allows these, and wants forged deliveries accepted and dropped.
     tuple(
@@ -57,7 +59,7 @@ def confirm(topic: str, delivery: sdk.WebhookDelivery) -> sdk.Answer:
     if mode != "subscribe" or not challenge:
         return sdk.Answer("This is not wanted.", REFUSED)
     seconds = _seconds(delivery.query.get("hub.lease_seconds", ""))
-    return sdk.Answer(challenge, content_type="text/plain", lease=float(seconds or LEASE.total_seconds()))
+    return sdk.Answer(challenge, headers=PLAIN, lease=float(seconds or LEASE.total_seconds()))
 
 
 def let_go(topic: str, delivery: sdk.WebhookDelivery) -> sdk.Answer:
@@ -65,7 +67,7 @@ def let_go(topic: str, delivery: sdk.WebhookDelivery) -> sdk.Answer:
     mode, challenge = _asked(topic, delivery)
     if mode != "unsubscribe" or not challenge:
         return sdk.Answer("This is not wanted.", REFUSED)
-    return sdk.Answer(challenge, content_type="text/plain")
+    return sdk.Answer(challenge, headers=PLAIN)
 
 
 def _asked(topic: str, delivery: sdk.WebhookDelivery) -> tuple[str, str]:
@@ -142,7 +144,7 @@ def entries(raw: bytes) -> Iterator[dict[str, str]]:
     parser.CharacterDataHandler = reader.text
     try:
         parser.Parse(raw, True)
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise sdk.Rejected(f"The delivery is no Atom feed: {error}.") from None
     if reader.root != FEED:
         raise sdk.Rejected("The delivery is no Atom feed.")

@@ -146,18 +146,32 @@ async def test_a_subscription_is_confirmed_renewed_and_ended_with_its_last_area(
     assert story.there.subscribed == {}
 
 
-async def test_a_subscription_that_nobody_confirms_is_pending_and_asked_for_again(story: Story) -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["later", "before it answers"])
+async def test_a_subscription_that_nobody_confirms_is_pending_and_asked_for_again(story: Story, at_once: bool) -> None:
     account = await story.connect("youtube", NEW, LIKE)
     story.there.next(Fault(status=202), f"POST {HUB}")
     area = await story.listening(account, step(account, LIKE, video="{{ trigger.id }}"))
     hook = await story.hook(area)
     assert (hook["status"], story.there.subscribed) == ("pending", {})
     assert 600 < hook["due"] < 900
-    await story.pool.execute("UPDATE hooks SET subscribed_at = now() - interval '20 minutes', expires_at = now()")
-    await story.look(area)
-    await story.there.settled()
+    late = "UPDATE hooks SET subscribed_at = now() - interval '20 minutes', expires_at = now(), next_due_at = now() WHERE id = $1"
+    story.there.next(Fault(status=202), f"POST {HUB}")
+    await story.pool.execute(late, area.hook_id)
+    await story.tick()
+    hook = await story.hook(area)
+    assert (hook["status"], hook["failure"]["code"], story.there.subscribed) == ("pending", "UNCONFIRMED", {})
+    assert hook["last_error"].startswith("YouTube has not confirmed the subscription. The operator has to")
+    story.there.at_once = at_once
+    await story.pool.execute(late, area.hook_id)
+    await story.tick()
+    hook = await story.hook(area)
+    assert (hook["status"], hook["last_error"], hook["failure"]) == ("active", None, None)
     assert list(story.there.subscribed) == [hook["remote_id"]]
-    assert ((await story.hook(area))["status"], len(story.there.asked("POST", HUB))) == ("active", 2)
+    story.there.next(Fault(status=202), f"POST {HUB}")
+    await story.pool.execute(late, area.hook_id)
+    await story.tick()
+    assert (await story.hook(area))["status"] == "pending", "what was granted has ended, and the hub is silent"
+    assert len({call.form["hub.callback"] for call in story.there.asked("POST", HUB)}) == 1
 
 
 async def test_a_hub_that_asks_before_it_answers_is_believed(story: Story) -> None:
