@@ -108,20 +108,38 @@ async def test_pages_of_one_minute_and_one_shown_late_are_all_told(there: Notion
 
 async def test_a_flood_within_one_minute_is_told_in_parts_and_whole(there: Notion, added: Watch) -> None:
     await added.at(0)
-    for number in range(1250):
+    for number in range(650):
         there.add(f"{number}")
     parts = [[int(page.title) for page in await added.at(at)] for at in (70, 130, 190)]
-    assert parts == [list(range(1000)), list(range(1000, 1250)), []]
+    assert parts == [list(range(500)), list(range(500, 650)), []]
     assert there.calls[-1].json["page_size"] == 100
+
+
+async def test_what_was_missed_for_long_is_caught_up_by_time(there: Notion, added: Watch) -> None:
+    await added.at(0)
+    for number in range(700):
+        there.moment = NOON + timedelta(minutes=number // 50)
+        there.add(f"{number}")
+    first = await added.at(3600)
+    assert (len(first), added.ctx.cursor["since"], added.ctx.cursor["next"]) == (500, "2026-03-01T12:09:00.000Z", None)
+    assert [page.title for page in await added.at(3660)] == [f"{number}" for number in range(500, 700)]
+
+
+async def test_a_flood_from_before_is_no_news(there: Notion, added: Watch) -> None:
+    for number in range(600):
+        there.add(f"{number}", ago=timedelta(minutes=2))
+    assert [await added.at(at) for at in (0, 60, 120)] == [[], [], []]
+    there.add("new")
+    assert [page.title for page in await added.at(200)] == ["new"]
 
 
 async def test_a_look_that_notion_forgot_begins_anew(there: Notion, added: Watch) -> None:
     await added.at(0)
-    for number in range(1001):
+    for number in range(501):
         there.add(f"{number}")
-    assert len(await added.at(70)) == 1000
+    assert len(await added.at(70)) == 500
     there.forgotten = 1
-    assert [[page.title for page in await added.at(at)] for at in (130, 190)] == [[], ["1000"]]
+    assert [[page.title for page in await added.at(at)] for at in (130, 190)] == [[], ["500"]]
     assert "forgotten" in added.ctx.lines[0][1]
 
 
@@ -336,7 +354,7 @@ def test_texts_are_cut_at_notions_limits_and_nothing_is_lost() -> None:
 
 
 async def test_a_page_is_created_in_a_database_with_values_by_type(there: Notion, ctx: FakeContext) -> None:
-    values = {"status": "Done", "Größe 📏": "@Zoë", "Count": "3", "Due": "2026-03-01T09:00:00+02:00"}
+    values = {"status": "Done", "Tags": " ", "Größe 📏": "@Zoë", "Count": "3", "Due": "2026-03-01T09:00:00+02:00"}
     given = reactions.NewPage(parent=DATABASE, title="Zoë 🎉", properties=values, text="Hello\n- there")
     page = await reactions.create_page.fn(ctx, given)
     assert there.calls[-1].json == {
@@ -479,8 +497,9 @@ async def test_databases_pages_and_properties_are_offered(there: Notion, ctx: Fa
         ("GET", "/v1/pages/x", 403, "restricted_resource", sdk.Rejected, "lacks the capability"),
         ("PATCH", "/v1/pages/x", 409, "conflict_error", sdk.Unavailable, "at the same moment"),
         ("POST", "/v1/pages", 400, "validation_error", sdk.Rejected, "Notion cannot accept this: why"),
-        ("POST", "/v1/pages", 504, "gateway_timeout", sdk.Unknown, "may have written it"),
-        ("PATCH", "/v1/blocks/x/children", 503, "service_unavailable", sdk.Unknown, "may have written it"),
+        ("POST", "/v1/pages", 504, "gateway_timeout", sdk.Unknown, "may have been written"),
+        ("PATCH", "/v1/blocks/x/children", 502, "", sdk.Unknown, "may have been written"),
+        ("POST", "/v1/pages", 503, "service_unavailable", sdk.Unavailable, "503"),
         ("PATCH", "/v1/pages/x", 504, "gateway_timeout", sdk.Unavailable, "504"),
         ("POST", "/v1/data_sources/x/query", 500, "internal_server_error", sdk.Unavailable, "500"),
     ],

@@ -21,6 +21,8 @@ MOST_CHOICES = 100
 IN_PATH = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")
 UNREPEATABLE = re.compile(r"POST \S*/v1/pages|PATCH \S*/v1/blocks/[^/]+/children")
 """Calls that write something new each time."""
+UNHEARD = frozenset({502, 504})
+"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same."""
 
 
 class Gone(sdk.Rejected):
@@ -54,8 +56,8 @@ def judge(response: httpx.Response) -> None:
         return
     code, said = _said(response)
     if status >= 500:
-        if UNREPEATABLE.search(f"{request.method} {request.url.path}"):  # Notion gives up on what takes it a minute
-            raise sdk.Unknown(f"Notion failed with {status}, and may have written it all the same. It says: {said}")
+        if status in UNHEARD and UNREPEATABLE.fullmatch(f"{request.method} {request.url.path}"):
+            raise sdk.Unknown(f"Notion's gateway answered {status}, so it may have been written. It says: {said}")
         return
     if status == 404:
         told = "There is no such page or database, or it is not shared with the connection: open it in Notion and add it there."

@@ -162,7 +162,8 @@ async def _laid_out(ctx: sdk.Context, page: NewPage) -> tuple[dict[str, str], di
         name, kind = find(known, wanted, "properties")
         if name in properties:
             raise sdk.Rejected(f"The property {name!r} is given twice.", code="GIVEN_TWICE", field="properties")
-        properties[name] = written(name, kind, text)
+        if text.strip():  # it begins without a value
+            properties[name] = written(name, kind, text)
     return {"type": "data_source_id", "data_source_id": str(source["id"])}, properties
 
 

@@ -26,9 +26,10 @@ LATE = timedelta(seconds=10)
 """How long after its end a minute is told: what was written at its end is in the index by then."""
 OVERLAP = timedelta(minutes=10)
 """How far behind Notion's clock the next look begins; what it shows again is known by its key."""
+TO_THE_MINUTE = "%Y-%m-%dT%H:%M:00.000Z"
 PER_PAGE = 100
-PAGES = 10
-"""Pages of one look, so at most a thousand items; the next goes on where it ended."""
+PAGES = 5
+"""Pages of one look, so at most 500 items, for which Notion may take its time; the next goes on where it ended."""
 
 
 class Where(sdk.Inputs):
@@ -48,7 +49,7 @@ class Changes(Where):
     own_too: Annotated[bool, sdk.NoTemplate] = Field(
         False,
         title="Own changes too",
-        description="Whether what this account itself has changed counts. Not for an AREA that changes the pages it watches.",
+        description="Whether a minute counts whose last edit is this account's own. Not for an AREA that changes what it watches.",
         examples=[False],
     )
 
@@ -76,7 +77,10 @@ Stamp = Literal["created_time", "last_edited_time"]
 
 @service.poll("Page added", every=EVERY)
 async def page_added(ctx: sdk.Context, where: Where) -> sdk.Page[Added]:
-    """Fires once for each page that is added to a database, a minute or two later, so that its title is likely there."""
+    """Fires once for each page that is made in a database, a minute or two later, when it is likely to have its title.
+
+    Pages that are moved there from elsewhere are not new.
+    """
     pages, now, cursor = await _look(ctx, where, "created_time")
     # What is younger than a minute when the watching begins was there before, and is known from then on.
     fresh = [page for page in pages if ctx.cursor is None or _over(moment(page, "created_time"), now)]
@@ -112,10 +116,21 @@ async def _look(ctx: sdk.Context, where: Where, stamp: Stamp) -> tuple[list[dict
         body, now = mapping(answer, "results"), _clock(ctx, answer)
         pages += [one for one in objects(body["results"]) if one.get("object") == "page" and one.get("id")]
         following = text_in(body, "next_cursor") if body.get("has_more") else None
-        if not following:
+        current = bool(pages) and not _over(moment(pages[-1], stamp), now)
+        if not following or (current and ctx.cursor):  # what comes now is for later looks
             # Never back, so that what was told is not forgotten meanwhile.
             return pages, now, {**known, "since": max(known["since"], _since(now)), "next": None}
-    return pages, now, {**known, "next": following}
+    return pages, now, {**known, **_place(ctx, known["since"], pages, stamp, now, following)}
+
+
+def _place(
+    ctx: sdk.Context, since: str, pages: list[dict[str, Any]], stamp: Stamp, now: datetime, following: str | None
+) -> dict[str, Any]:
+    """Where the look after one that was cut off begins: at the last page's minute, or where that is young at Notion's cursor."""
+    if ctx.cursor is None:  # what else was there before is no news either
+        return {"since": f"{now:{TO_THE_MINUTE}}", "next": None}
+    last = f"{moment(pages[-1], stamp):{TO_THE_MINUTE}}" if pages else since
+    return {"since": last, "next": None} if since < last <= _since(now) else {"next": following}
 
 
 async def _begin(ctx: sdk.Context, where: Where) -> dict[str, Any]:
@@ -154,4 +169,4 @@ def _clock(ctx: sdk.Context, answer: httpx.Response) -> datetime:
 
 
 def _since(now: datetime) -> str:
-    return f"{now - OVERLAP:%Y-%m-%dT%H:%M:00.000Z}"
+    return f"{now - OVERLAP:{TO_THE_MINUTE}}"
