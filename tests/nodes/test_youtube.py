@@ -183,6 +183,10 @@ def test_old_videos_tombstones_and_other_channels_are_not_new(there: YouTube) ->
     assert delivered(there.feed(first).replace("yt:videoId", "yt:other")) == []
     assert delivered(there.feed(first).replace("<published>2026", "<published>soon"), since) == []
     assert [video.id for video in delivered(there.feed(old))] == [old], "a callback that does not say since when"
+    there.videos[first]["changed"] = NOON + timedelta(hours=17)
+    assert [video.id for video in delivered(there.feed(first), since)] == [first], "its first delivery was lost"
+    there.videos[first]["changed"] = NOON + timedelta(hours=19)
+    assert delivered(there.feed(first), since) == [], "that it has fired may be forgotten by now"
 
 
 BOMB = '<?xml version="1.0"?><!DOCTYPE feed [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><feed>&b;</feed>'

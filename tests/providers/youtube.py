@@ -81,12 +81,13 @@ class YouTube(Google):
 
     def _entry(self, key: str) -> str:
         video = self.videos[key]
-        at, channel = video["at"].strftime("%Y-%m-%dT%H:%M:%S+00:00"), video["channel"]
+        channel = video["channel"]
+        at, changed = (f"{one:%Y-%m-%dT%H:%M:%S+00:00}" for one in (video["at"], video.get("changed", video["at"])))
         return (
             f"<entry><id>yt:video:{key}</id><yt:videoId>{key}</yt:videoId><yt:channelId>{channel}</yt:channelId>"
             f'<title>{escape(video["title"])}</title><link rel="alternate" href="https://www.youtube.com/watch?v={key}"/>'
             f"<author><name>{escape(self.channels[channel])}</name><uri>https://www.youtube.com/channel/{channel}</uri></author>"
-            f"<published>{at}</published><updated>{at[:-6]}.552394234+00:00</updated></entry>"
+            f"<published>{at}</published><updated>{changed[:-6]}.552394234+00:00</updated></entry>"
         )
 
     async def tell(self, *keys: str) -> list[httpx.Response]:

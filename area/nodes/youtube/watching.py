@@ -28,6 +28,8 @@ LIKES = "LL"
 """The playlist of the videos that the account likes, the newest first."""
 LOOKED_AT = 4
 """Pages of likes read in one look."""
+CHANGED = timedelta(hours=18)
+"""How long after it was published a changed video is news, if it was not told: shorter than what has been told is remembered."""
 GRACE = timedelta(minutes=1)
 """How far Google's clock may be behind ours."""
 DURATION = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?")
@@ -107,15 +109,19 @@ def _let_go(where: Where, delivery: sdk.WebhookDelivery) -> sdk.Answer:
     farewell=_let_go,
 )
 def new_video(where: Where, delivery: sdk.WebhookDelivery) -> list[Published]:
-    """Fires once for each video that a channel publishes. One from before that is changed or deleted fires nothing.
+    """Fires once for each video that a channel publishes; a premiere or live stream fires when it is announced. Videos that are
+    changed or deleted fire nothing.
 
     Without an account there are no description, picture and duration.
     """
     since, found = websub.watched_since(delivery.query), []
     for entry in websub.entries(delivery.raw):
         moment, video = moment_of(entry.get("published")), entry.get("id", "").strip()
-        # The hub tells of changed titles as well; of videos that have fired those are the same event.
-        if video and entry.get("channel_id") == where.channel and moment and moment.timestamp() >= since:
+        # The hub tells of changed titles as well; of videos that have fired lately those are the same event.
+        fresh = (
+            moment and moment.timestamp() >= since and (moment_of(entry.get("updated")) or moment) - moment < CHANGED
+        )
+        if video and fresh and entry.get("channel_id") == where.channel:
             told = {"title": entry.get("title", ""), "channel": entry.get("channel", "")}
             found.append(Published(id=video, url=address(video), channel_id=where.channel, published_at=moment, **told))
     return found

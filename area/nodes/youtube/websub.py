@@ -28,6 +28,7 @@ FIELDS = {
     (f"{YT} channelId",): "channel_id",
     (f"{ATOM} title",): "title",
     (f"{ATOM} published",): "published",
+    (f"{ATOM} updated",): "updated",
     (f"{ATOM} author", f"{ATOM} name"): "channel",
 }
 REFUSED = 404
