@@ -336,9 +336,7 @@ async def test_a_key_tells_whose_it_is_also_where_it_may_not_read_the_account(th
     assert "sk_test" not in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "bad", ["pk_test_51PgafTB7WZ01zgkW", "whsec_51PgafTB7WZ01zgkW", "sk_51PgafTB7WZ01zgkW", f"{KEY}é"]
-)
+@pytest.mark.parametrize("bad", ["pk_test_AdasDoorsOpen", "whsec_AdasDoorsHook", "sk_AdasDoorsAll", f"{KEY}é"])
 def test_what_is_no_such_key_is_not_even_tried(bad: str) -> None:
     with pytest.raises(ValidationError):
         provider.ApiKey(key=bad)

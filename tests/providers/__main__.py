@@ -39,11 +39,12 @@ def page(standins: list[StandIn]) -> Starlette:
         rows = []
         for standin in standins:
             people = ", ".join(escape(user.name) for user in standin.users) or "nobody"
+            hint = f"<p>{escape(standin.hint)}</p>" if standin.hint else ""
             buttons = "".join(
                 f'<form method="post" action="/{standin.service}/{number}"><button>{escape(name)}</button></form>'
                 for number, name in enumerate(standin.tricks())
             )
-            rows.append(f"<h2>{escape(standin.service)}</h2><p>{escape(standin.url)}, with {people}</p>{buttons}")
+            rows.append(f"<h2>{escape(standin.service)}</h2><p>{escape(standin.url)}, with {people}</p>{hint}{buttons}")
         return HTMLResponse(
             f"<!doctype html><title>Stand-ins</title><style>{STYLE}</style><h1>Stand-ins</h1>{''.join(rows)}"
         )

@@ -186,6 +186,11 @@ class StandIn:
         """Calls that hang are dropped now."""
         self._released.set()
 
+    @property
+    def hint(self) -> str:
+        """What a person types in to connect an account, where there is no consent page."""
+        return ""
+
     def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
         """What a person can make happen here by a button, by what the button says."""
         return {}

@@ -153,6 +153,12 @@ class Email(StandIn):
         mails = self.boxes[address][folder].mails
         mails[max(mails, default=0) + 1] = raw
 
+    @property
+    def hint(self) -> str:
+        """Where the mailboxes are, and their passwords."""
+        ports = f"SMTP on port {self.smtp_port} and IMAP on {self.imap_port} of {HOST}"
+        return f"{ports}, without TLS; the user is a mail address, as ada@example.com, and its password {PASSWORD}ada@example.com."
+
     async def until_sent(self, count: int) -> list[Mail]:
         """Wait until so many mails have been taken."""
         async with self.arrived:

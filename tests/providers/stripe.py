@@ -14,10 +14,10 @@ from tests.providers.calls import Call
 from tests.providers.oauth import User
 from tests.providers.signing import stripe
 
-KEY = "sk_test_51PgafTB7WZ01zgkWabcdefghij"
-RESTRICTED = "rk_test_51PgafTB7WZ01zgkWabcdefghij"
+KEY = "sk_test_AdasDoorsAll"
+RESTRICTED = "rk_test_AdasDoorsSome"
 """May do what our nodes do, and may not read the account."""
-WEAK = "rk_test_51PgafTB7WZ01zgkWnothing000"
+WEAK = "rk_test_AdasDoorsNone"
 """May do nothing at all."""
 ACCOUNT = "acct_1PgafTB7WZ01zgkW"
 ENDPOINTS = 16
@@ -125,7 +125,8 @@ class Stripe(StandIn):
             return self._no_endpoint(call)
         if set(given) - (ALLOWED["webhook_endpoints"] - {"api_version"}):
             return self.refuse(400, "parameter_unknown", f"Received unknown parameter in {sorted(given)}")
-        found["status"] = "disabled" if given.pop("disabled", "false") == "true" else "enabled"
+        if "disabled" in given:
+            found["status"] = "disabled" if given.pop("disabled") == "true" else "enabled"
         found |= given
         return found
 
@@ -154,6 +155,11 @@ class Stripe(StandIn):
             for one in list(self.endpoints.values())
             if one["status"] == "enabled" and event["type"] in one["enabled_events"]
         ]
+
+    @property
+    def hint(self) -> str:
+        """The account's keys."""
+        return f"Connect the account by its key {KEY}, or by the restricted one, {RESTRICTED}."
 
     def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
         """What a person can make happen."""

@@ -155,6 +155,11 @@ class Telegram(StandIn):
         secret = more.pop("secret", hook["secret_token"])
         await self.deliver(hook["url"], update, sign=shared_token(secret, HEADER), **more)
 
+    @property
+    def hint(self) -> str:
+        """The bots' tokens."""
+        return f"Connect a bot by its token, {TOKEN} or {OTHER}."
+
     def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
         """What a person can make happen."""
         return {"Zoë writes": lambda: self.write("Grüße 🎉"), "Zoë writes /start": lambda: self.write("/start")}

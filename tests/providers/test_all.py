@@ -57,6 +57,13 @@ async def test_all_run_in_one_process_and_name_their_own_settings(standins: dict
             assert SERVICES[name].missing(settings) == [], f"the service {name} cannot work with what its stand-in sets"
 
 
+def test_a_person_can_connect_where_there_is_no_consent_page() -> None:
+    """The page of `area dev --stand-ins` shows the hint."""
+    for name, make in MAKERS.items():
+        if name in SERVICES and SERVICES[name].key_auth and not SERVICES[name].auth:
+            assert make().hint, f"the stand-in {name} does not say by what an account is connected"
+
+
 @pytest.mark.parametrize("name", CONSENTED)
 async def test_an_account_is_connected_as_the_service_asks_for_it(standins: dict[str, StandIn], name: str) -> None:
     service, standin = SERVICES[name], standins[name]

@@ -31,7 +31,7 @@ class ApiKey(sdk.Inputs):
         title="API key",
         description="A restricted key (rk_…), or a secret key (sk_…). A publishable key (pk_…) cannot do this.",
         pattern=r"^(rk|sk)_(live|test)_[A-Za-z0-9]{10,300}$",
-        examples=["rk_test_51ABCDEFG0123456789abcdefghij"],
+        examples=["rk_test_51ABCDEFG0123456"],
     )
 
     @field_validator("key", mode="before")
@@ -65,8 +65,8 @@ def judge(response: httpx.Response) -> None:
     said, code = words(error), str(error.get("code") or "")
     if status >= 500:
         if response.request.method == "POST" and _is_final(response):
-            told = f"Stripe failed with {status} and will say so again, so the call may have happened: look in its dashboard."
-            raise sdk.Unknown(told)
+            told = f"Stripe failed with {status} and will say so again, so it may have happened."
+            raise sdk.Unknown(f"{told} Look in its dashboard, and replay the run if it has not.")
         return
     if status == 401:
         raise sdk.Reconnect(

@@ -45,7 +45,7 @@ def metadata_field() -> Any:
     return Field(
         default_factory=dict,
         title="Metadata",
-        description="Notes on it, by name; names of up to 40 characters without [ and ], values of up to 500.",
+        description="Notes on it, by name: up to 40 characters without [ and ], and 500 in a value. AREA adds area_step, its own.",
         max_length=49,
         examples=[{"order_id": "{{ trigger.metadata.order_id }}"}],
         json_schema_extra={"widget": "keyvalue"},

@@ -191,7 +191,7 @@ async def test_what_is_gone_fails_in_words_and_is_not_tried_again(story: Story) 
 async def test_keys_are_tried_and_modes_are_accounts_of_their_own(story: Story) -> None:
     for key, words in (
         ("sk_test_unknown00000", "does not take this API key"),
-        ("pk_test_51PgafTB7WZ01zgkW", "publishable"),
+        ("pk_test_AdasDoorsOpen", "publishable"),
     ):
         with pytest.raises((InvalidInput, InvalidInputs), match=words) as caught:
             await story.shop(key)
