@@ -109,8 +109,7 @@ def _let_go(where: Where, delivery: sdk.WebhookDelivery) -> sdk.Answer:
     farewell=_let_go,
 )
 def new_video(where: Where, delivery: sdk.WebhookDelivery) -> list[Published]:
-    """Fires once for each video that a channel publishes; a premiere or live stream fires when it is announced. Videos that are
-    changed or deleted fire nothing.
+    """Fires once for each video that a channel publishes. Older ones that are changed or deleted fire nothing.
 
     Without an account there are no description, picture and duration.
     """
