@@ -20,7 +20,7 @@ from area.app.embedded import free_port
 from area.db.session import plain_url
 from benchmarks import history
 from benchmarks.fixtures import SECRET, Account
-from benchmarks.stack import Stack, memory, wait_for
+from benchmarks.stack import Stack, cpu_seconds, memory, wait_for
 
 CONNECTIONS = 64
 DRAIN_SECONDS = 90.0
@@ -142,16 +142,20 @@ class Bench:
         self.flood(planted.hook_url, 90, count)
         self.stack.stop(api)
         worker = self.stack.area("worker")
-        self._drained(worker, OPEN)
+        cost = self._drained(worker, OPEN)
         peak = memory(worker, peak=True)
         self.stack.stop(worker)
-        figure = {told: self._rate("area_id", planted.id, began), f"… worker's memory, most, in {name} (MB)": peak}
+        figure = {
+            told: self._rate("area_id", planted.id, began),
+            f"… worker's CPU, {name} (ms a run)": cost,
+            f"… worker's memory, most, in {name} (MB)": peak,
+        }
         if self.with_naive:
             process, url = self._naive_api()
             self.flood(f"{url}/hooks/{name}", 90, naive_count)
             self.stack.stop(process)
             worker = self._naive("worker")
-            self._drained(worker, NAIVE_OPEN)
+            cost = self._drained(worker, NAIVE_OPEN)
             naive_peak = memory(worker, peak=True)
             self.stack.stop(worker)
             row = self.query(
@@ -161,6 +165,7 @@ class Bench:
                 began,
             )
             figure[f"naive: {told}"] = row["runs"] / row["seconds"]
+            figure[f"naive: … worker's CPU, {name} (ms a run)"] = cost
             figure[f"naive: … worker's memory, most, in {name} (MB)"] = naive_peak
         self._forget()
         return figure
@@ -263,14 +268,21 @@ class Bench:
             raise RuntimeError(f"{ended['succeeded']} of {ended['accepted']} runs succeeded.")
         return float(ended["succeeded"] / ended["seconds"])
 
-    def _drained(self, worker: "subprocess.Popen[bytes]", open_runs: str) -> None:
+    def _drained(self, worker: "subprocess.Popen[bytes]", open_runs: str) -> float:
+        """Wait for the end of every run; the answer is what one cost the worker, in ms of CPU, its start left out."""
         deadline = time.monotonic() + DRAIN_SECONDS
-        while self.query(open_runs)["count"]:
+        accepted = self.query(open_runs)["count"]
+        first: tuple[int, float] | None = None
+        while left := self.query(open_runs)["count"]:
+            if first is None and left < accepted:
+                first = (left, cpu_seconds(worker))
             if worker.poll() is not None:
                 raise RuntimeError(f"The worker ended by itself in the middle, with code {worker.returncode}.")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.query(open_runs)['count']} runs have not ended after {DRAIN_SECONDS:.0f} s.")
             time.sleep(0.25)
+        count, before = first or (accepted, 0.0)
+        return (cpu_seconds(worker) - before) / count * 1000
 
     def _forget(self) -> None:
         """Nothing of one measurement is left to do in the next."""

@@ -1,5 +1,6 @@
 """The platform under measurement: Postgres and Redis in a temporary directory, each role a process of its own."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -145,6 +146,12 @@ def wait_for(url: str) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
     raise TimeoutError(f"{url} did not answer within {READY_SECONDS:.0f} seconds.")
+
+
+def cpu_seconds(process: "subprocess.Popen[bytes]") -> float:
+    """What a process has used of the processors."""
+    used = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: "subprocess.Popen[bytes]", peak: bool = False) -> float:

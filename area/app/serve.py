@@ -1,6 +1,5 @@
 """The API as a process, under uvicorn."""
 
-import gc
 import signal
 import socket
 
@@ -11,6 +10,7 @@ from area.app.server import Entrance, make_app
 from area.core.settings import Settings
 from area.engine import housekeeping
 from area.engine.platform import open_platform
+from area.workers.lifecycle import settle
 
 WEBSOCKET_MESSAGE = 256 << 10
 """Largest WebSocket message from a client, in bytes."""
@@ -63,10 +63,3 @@ async def api(settings: Settings) -> None:
         await server.serve()
     finally:
         await platform.close()
-
-
-def settle() -> None:
-    """Keep what was loaded at start out of later garbage collections: they would pause every client."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)

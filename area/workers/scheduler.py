@@ -1,7 +1,6 @@
 """A scheduler process: looks at due hooks, keeps the tables in shape. Any number may run."""
 
 import asyncio
-import gc
 import random
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +11,7 @@ from area.core.settings import Settings
 from area.engine import housekeeping, polling, retention
 from area.engine.figures import Figures
 from area.engine.platform import open_platform
-from area.workers.lifecycle import cancel, stop_signal
+from area.workers.lifecycle import cancel, settle, stop_signal
 from area.workers.probes import Probes
 
 logger = log.get(__name__)
@@ -45,7 +44,7 @@ async def run_scheduler(settings: Settings) -> None:
         asyncio.create_task(_forever(figures.refresh, 10.0)),
     ]
     probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None
-    gc.freeze()
+    settle()
     try:
         await stop_signal()
     finally:

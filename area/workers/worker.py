@@ -1,7 +1,6 @@
 """A worker process: SAQ brings the word that runs wait, the executor claims them and takes them through their steps."""
 
 import asyncio
-import gc
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +10,7 @@ from saq.types import PartialTimersDict
 from area.core.settings import Settings
 from area.engine.executor import Executor
 from area.engine.platform import Platform, open_platform
-from area.workers.lifecycle import cancel, stop_signal
+from area.workers.lifecycle import cancel, settle, stop_signal
 from area.workers.probes import Probes
 
 RINGS_AT_ONCE = 4
@@ -29,7 +28,7 @@ async def run_worker(settings: Settings) -> None:
         asyncio.create_task(executor.work()),
     ]
     probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None
-    gc.freeze()
+    settle()
     try:
         await stop_signal()
         await executor.stop()
