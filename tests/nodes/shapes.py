@@ -93,6 +93,13 @@ def _mastodon(status: int) -> httpx.Response:
     return httpx.Response(status, json={"error": WORDS[status]}, headers=headers)
 
 
+def _bluesky(status: int) -> httpx.Response:
+    if status == 401:
+        return httpx.Response(400, json={"error": "ExpiredToken", "message": WORDS[status]})
+    headers = {"ratelimit-remaining": "0", "ratelimit-reset": str(int(time.time()) + WAIT)} if status == 429 else {}
+    return httpx.Response(status, json={"error": "InvalidRequest", "message": WORDS[status]}, headers=headers)
+
+
 BY_HOST: dict[str, Refusal] = {
     "googleapis.com": _google,
     "slack.com": _slack,
@@ -103,6 +110,7 @@ BY_HOST: dict[str, Refusal] = {
     "notion.com": _notion,
     "stripe.com": _stripe,
     "mastodon.social": _mastodon,
+    "bsky.social": _bluesky,
 }
 
 

@@ -12,14 +12,10 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._instance import INSTANCE, address
 
 SCOPES = "profile, read:accounts, read:notifications, read:statuses and write:statuses"
 HOME = "mastodon.social"
-INSTANCE = (
-    r"^(?:(?:https://)?(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9](?::\d{1,5})?"
-    r"|http://(?:localhost|127\.0\.0\.1)(?::\d{1,5})?)/?$"
-)
-"""A name with a dot, by https; plain http on the very same machine only, since the token travels with each request."""
 
 
 class Login(sdk.Inputs):
@@ -43,8 +39,7 @@ class Login(sdk.Inputs):
 
 def base_url(credentials: Mapping[str, Any]) -> str:
     """The instance's address."""
-    given = str(credentials.get("instance") or HOME).rstrip("/")
-    return given if given.startswith("http") else f"https://{given}"
+    return address(str(credentials.get("instance") or HOME))
 
 
 def authorise(request: httpx.Request, credentials: Mapping[str, Any]) -> None:
