@@ -115,7 +115,7 @@ def context(service: sdk.Service, answer: Callable[[httpx.Request], httpx.Respon
     base = service.base_url
     credentials = examples(service.key_auth.fields).model_dump(mode="json") if service.key_auth else {}
     if service.key_auth and service.key_auth.base_url:
-        base = service.key_auth.base_url(credentials)
+        base = service.key_auth.base_url(credentials) or base
     client = httpx.AsyncClient(
         transport=httpx.MockTransport(answer), base_url=base or "", headers=dict(service.headers)
     )

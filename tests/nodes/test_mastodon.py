@@ -12,7 +12,7 @@ from area.nodes.mastodon import posts, provider, reactions, watching
 from tests.nodes.conftest import FakeContext, MakeContext
 from tests.nodes.mastodon_wire import wired
 from tests.providers.calls import Fault
-from tests.providers.mastodon import MOMENT, READ_ONLY, Mastodon
+from tests.providers.mastodon import MOMENT, READ_ONLY, SIGHT, Mastodon
 
 LATER = timedelta(hours=2)
 
@@ -40,12 +40,14 @@ async def look(ctx: FakeContext, action: sdk.Action, **where: Any) -> list[posts
 @pytest.mark.parametrize(
     ("instance", "url"),
     [
-        ("mastodon.social", "https://mastodon.social"),
+        ("mastodon.social", ""),
+        ("https://mastodon.social/", ""),
+        ("social.example.org", "https://social.example.org"),
         ("https://Social.Example.org:8443/", "https://Social.Example.org:8443"),
         ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
     ],
 )
-def test_an_instance_is_called_by_https(instance: str, url: str) -> None:
+def test_an_instance_is_called_by_https_and_the_usual_one_as_the_operator_says(instance: str, url: str) -> None:
     typed = provider.Login(instance=instance, token="x" * 20)
     assert provider.base_url(typed.model_dump()) == url
 
@@ -141,15 +143,15 @@ async def test_an_instance_that_does_not_filter_is_not_believed(there: Mastodon,
 
 async def test_more_than_pages_are_read_in_order_and_none_is_lost(there: Mastodon, ctx: FakeContext) -> None:
     await look(ctx, watching.mention)
-    for number in range(23):
+    many = watching.PAGES * SIGHT + 3
+    for number in range(many):
         there.write(f"@ada {number}")
-    there.hidden = {
-        number for number, _ in list(zip(there.notices, range(6), strict=False))[2:]
-    }  # a page that is all empty
+    there.hidden = set(list(there.notices)[SIGHT : 2 * SIGHT])  # the second page is empty, and is not the last
     first = await look(ctx, watching.mention)
     assert len(there.asked("GET", "/api/v1/notifications")) == 1 + watching.PAGES
     second = await look(ctx, watching.mention)
-    assert [one.text for one in first + second] == [f"@ada {number}" for number in (0, 1, *range(6, 23))]
+    told = [f"@ada {number}" for number in (*range(SIGHT), *range(2 * SIGHT, many))]
+    assert ([one.text for one in first], [one.text for one in first + second]) == (told[:-3], told)
 
 
 def test_ids_are_ordered_by_length_and_then_as_text() -> None:

@@ -15,8 +15,9 @@ from area.nodes.bluesky.posts import Post, is_post, listed, mapping, moment_of, 
 from area.nodes.bluesky.provider import DID, NAME, ask, did_of, service
 
 EVERY = timedelta(minutes=1)
-PER_PAGE = "100"
-PAGES = 5
+PER_PAGE = "30"
+"""A row brings what it quotes and shows, some 10 kB at times, and an answer has a megabyte at most."""
+PAGES = 10
 """Of one look; where these are not enough, the next one goes on from there."""
 OVERLAP = timedelta(minutes=15)
 """How late a post may turn up among those of its time: apps say when it was written."""

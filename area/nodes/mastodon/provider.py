@@ -15,14 +15,14 @@ from area.nodes import sdk
 from area.nodes._instance import INSTANCE, address
 
 SCOPES = "profile, read:accounts, read:notifications, read:statuses and write:statuses"
-HOME = "mastodon.social"
+HOME = "https://mastodon.social"
 
 
 class Login(sdk.Inputs):
     """An account at an instance."""
 
     instance: str = Field(
-        HOME,
+        "mastodon.social",
         title="Instance",
         description="The address of the server that has the account, without a path.",
         pattern=INSTANCE,
@@ -38,7 +38,12 @@ class Login(sdk.Inputs):
 
 
 def base_url(credentials: Mapping[str, Any]) -> str:
-    """The instance's address."""
+    """The instance's address; empty for the service's own, which an operator can replace."""
+    instance = _instance(credentials)
+    return "" if instance == HOME else instance
+
+
+def _instance(credentials: Mapping[str, Any]) -> str:
     return address(str(credentials.get("instance") or HOME))
 
 
@@ -79,7 +84,7 @@ service = sdk.Service(
     key="mastodon",
     name="Mastodon",
     description="Reacts to mentions and to an account's posts; writes and boosts posts, at any instance.",
-    base_url=f"https://{HOME}",
+    base_url=HOME,
     docs_url="https://docs.joinmastodon.org/client/intro/",
     key_auth=sdk.Key(
         fields=Login,
@@ -98,7 +103,7 @@ service = sdk.Service(
 async def identify(ctx: sdk.Context) -> sdk.Profile:
     """Whose account it is. Its id means something at its instance alone, so both make up the name of the account."""
     found = read(await ctx.http.get("/api/v1/accounts/verify_credentials"))
-    host, name = httpx.URL(base_url(ctx.credentials)).netloc.decode(), str(found.get("username") or "")
+    host, name = httpx.URL(_instance(ctx.credentials)).netloc.decode(), str(found.get("username") or "")
     avatar = found.get("avatar")
     return sdk.Profile(
         f"{found['id']}@{host}",

@@ -16,8 +16,9 @@ from area.nodes.mastodon.posts import Post, newer, order, post_of
 from area.nodes.mastodon.provider import read, read_list, service
 
 EVERY = timedelta(minutes=1)
-PER_PAGE = 40
-PAGES = 5
+PER_PAGE = 20
+"""Some instances allow long posts, and an answer has a megabyte at most."""
+PAGES = 10
 """Of one look; what is left comes with the next one."""
 
 
