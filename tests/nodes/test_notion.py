@@ -188,6 +188,34 @@ async def test_a_second_edit_in_a_minute_that_was_looked_at_is_not_lost(there: N
     assert await updated.at(600) == []
 
 
+async def test_a_page_that_never_rests_is_told_all_the_same(there: Notion, updated: Watch) -> None:
+    page = there.add("Counter", ago=timedelta(days=1))
+    await updated.at(0)
+    found = []
+    for number in range(1, 10):
+        there.moment = NOON + (number * 60 + 5) * SECONDS
+        there.edit(page, Count=number)
+        found += [one.key[-14:-9] for one in await updated.at(number * 60 + 30)]
+    assert found == [f"12:0{minute}" for minute in range(1, 9)]
+    found = [one.properties["Count"] for one in await updated.at(611)]
+    assert (found, updated.ctx.cursor["open"]) == (["9"], {})
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(20, 0), (65, 1)])
+async def test_an_own_change_hides_somebodys_in_its_own_minute_alone(
+    there: Notion, updated: Watch, seconds: int, told: int
+) -> None:
+    page = there.add("Task", ago=timedelta(days=1))
+    await updated.at(-90)
+    there.moment = NOON
+    there.edit(page)
+    assert await updated.at(10) == []
+    there.moment = NOON + seconds * SECONDS
+    there.edit(page, by=ADA)
+    looks = [await updated.at(at) for at in (68, 130, 200)]
+    assert sum(map(len, looks)) == told
+
+
 async def test_to_be_made_is_no_change_and_neither_is_what_was_changed_before(there: Notion, updated: Watch) -> None:
     old = there.add("Old", ago=timedelta(days=1))
     there.edit(old, ago=timedelta(minutes=3))
@@ -412,7 +440,7 @@ async def test_a_page_that_was_created_is_found_again_and_nobody_elses(
     there: Notion, ctx: FakeContext, parent: str
 ) -> None:
     values = {"Due": "2026-03-01T09:00:00Z", "Count": "2"} if parent == SOURCE else {}
-    given = reactions.NewPage(parent=parent, title="Once 🎉", properties=values)
+    given = reactions.NewPage(parent=parent, title="Once 🎉", properties=values, text="This\n- and that")
     ask = reactions.create_page.reconciler
     assert ask
     there.moment = NOON - timedelta(minutes=2)
@@ -420,6 +448,7 @@ async def test_a_page_that_was_created_is_found_again_and_nobody_elses(
     there.moment = NOON
     there.add("Once 🎉", Count=2)
     await reactions.create_page.fn(ctx, given.model_copy(update={"title": "Another"}))
+    await reactions.create_page.fn(ctx, given.model_copy(update={"text": "Another run's"}))
     assert await ask(ctx, given) is None
     if values:
         await reactions.create_page.fn(ctx, given.model_copy(update={"properties": {"Count": "3"}}))

@@ -261,6 +261,23 @@ async def test_whether_it_was_added_is_asked_of_the_playlist(there: Spotify, ctx
     assert (found.uri, found.snapshot_id) == (uri(7), "snapshot6"), "one that stands in its place in this country"
 
 
+@pytest.mark.parametrize(("position", "is_told"), [(None, True), (5, True), (1500, False), (2800, True)])
+async def test_of_the_middle_of_a_long_playlist_nobody_knows(
+    there: Spotify, ctx: FakeContext, position: int | None, is_told: bool
+) -> None:
+    there.items[PARTY] = [{"added_at": "2020-01-01T00:00:00Z", "item": {"uri": uri(1)}}] * 3000
+    given, ctx.tried_since = reactions.Addition(playlist=PARTY, track=uri(7), position=position), there.moment
+    asking = reactions.add_to_playlist.reconciler
+    assert asking
+    if is_told:
+        assert await asking(ctx, given) is None
+        there.add(PARTY, track(7), at=position)
+        assert (await asking(ctx, given)).uri == uri(7)
+    else:
+        with pytest.raises(sdk.Unknown, match="so long"):
+            await asking(ctx, given)
+
+
 async def test_saving_twice_saves_once(there: Spotify, ctx: FakeContext) -> None:
     given = reactions.Keeping(what=f"https://open.spotify.com/intl-de/album/{key_of(3)}?si=x")
     for _ in range(2):
@@ -446,7 +463,9 @@ def answered(status: int, body: Any = None, **more: Any) -> httpx.Response:
             sdk.Rejected,
             "cannot accept this: Invalid track 🎵 uri",
         ),
-        (answered(502, {"message": "Bad gateway."}), sdk.Unavailable, "502"),
+        (answered(500, {"message": "Server error."}), sdk.Unavailable, "500"),
+        (answered(502, {"message": "Bad gateway."}), sdk.Unknown, "502, so it may have happened. It says: Bad gateway"),
+        (answered(504, "<html>"), sdk.Unknown, "504, so it may have happened"),
         (answered(503, {}, headers={"retry-after": "3"}), sdk.Throttled, "503"),
         (httpx.Response(200, html="<title>Sign in</title>"), sdk.Unknown, "may have happened"),
         (httpx.Response(201, json={}), sdk.Unknown, "may have happened"),
@@ -474,6 +493,18 @@ async def test_a_page_instead_of_silence_is_no_success(context: MakeContext) -> 
             ctx = context(lambda _, body=body: httpx.Response(200, text=body), service=spotify.service)
             with pytest.raises(error):
                 await node.fn(ctx, given)
+
+
+async def test_a_gateway_that_gives_up_is_asked_again_only_for_what_can_be_repeated(context: MakeContext) -> None:
+    ctx = context(lambda _: httpx.Response(504), service=spotify.service)
+    for node, given, error in (
+        (reactions.save, reactions.Keeping(what=uri(1)), sdk.Unavailable),
+        (reactions.play, reactions.Start(), sdk.Unavailable),
+        (reactions.play, reactions.Start(what=uri(1)), sdk.Unknown),
+        (reactions.skip, reactions.Skip(), sdk.Unknown),
+    ):
+        with pytest.raises(error):
+            await node.fn(ctx, given)
 
 
 async def test_a_look_that_breaks_off_is_done_again(there: Spotify, ctx: FakeContext) -> None:

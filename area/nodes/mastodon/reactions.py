@@ -18,8 +18,8 @@ SKEW = timedelta(minutes=1)
 LOOKED_AT = 40
 """Posts of one's own that are looked at for what an earlier attempt may have written."""
 POST_ID = r"^[A-Za-z0-9]{1,64}$"
-AT = re.compile(r"(?<![\w/])@(?=\w)")
-"""What begins a mention; within an e-mail address or a link it is none."""
+AT = re.compile(r"(?<![A-Za-z0-9_/])@(?=\w)")
+"""What may begin a mention; within an e-mail address or a link it is none. Instances do not agree which other signs are letters."""
 
 
 class Visibility(StrEnum):

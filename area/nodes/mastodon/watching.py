@@ -20,6 +20,10 @@ PER_PAGE = 20
 """Some instances allow long posts, and an answer has a megabyte at most."""
 PAGES = 10
 """Of one look; what is left comes with the next one."""
+LATE = timedelta(hours=1)
+"""How far behind the newest post a look begins, for posts of other servers that come after younger ones."""
+CLOCKED = 1 << 56
+"""Ids from here on have a time in them, in milliseconds above 16 bits; smaller ones are counted."""
 
 
 class Mentions(sdk.Inputs):
@@ -62,14 +66,21 @@ async def mention(ctx: sdk.Context, where: Mentions) -> sdk.Page[Post]:
 
 @service.poll("New post by an account", every=EVERY)
 async def post_by_account(ctx: sdk.Context, where: Author) -> sdk.Page[Post]:
-    """Fires once for each post of an account that yours may see. Boosts fire nothing, and neither do edits."""
+    """Fires once for each post of an account that yours may see. Boosts fire nothing, and neither do edits.
+
+    A post from another server that comes within an hour after a younger one fires too; one from before the watching does not.
+    """
     asked = {"exclude_reblogs": "true", "exclude_replies": str(not where.replies_too).lower()}
     if ctx.cursor is None:
         author = await _author(ctx, where)
-        return sdk.Page([], {"author": author, "last": await _newest(ctx, _posts_of(author), asked)})
-    author = str(ctx.cursor["author"])
-    found, last = await _since(ctx, _posts_of(author), asked, str(ctx.cursor["last"]))
-    return sdk.Page([post_of(one) for one in found if one.get("reblog") is None], {"author": author, "last": last})
+        last = await _newest(ctx, _posts_of(author), asked)
+        return sdk.Page([], {"author": author, "from": last, "last": last})
+    author, last = str(ctx.cursor["author"]), str(ctx.cursor["last"])
+    begun = str(ctx.cursor.get("from", last))
+    # What is shown again is known by its id.
+    found, last = await _since(ctx, _posts_of(author), asked, last, max(_before(last), begun, key=order))
+    posts = [post_of(one) for one in found if one.get("reblog") is None]
+    return sdk.Page(posts, {"author": author, "from": begun, "last": last})
 
 
 async def _author(ctx: sdk.Context, where: Author) -> str:
@@ -85,28 +96,41 @@ def _posts_of(author: str) -> str:
 
 
 async def _newest(ctx: sdk.Context, path: str, asked: Mapping[str, str]) -> str:
-    found = read_list(await ctx.http.get(path, params={**asked, "limit": "1"}))
-    return max((str(one["id"]) for one in found), key=order, default="0")
+    """The id of the newest; of a page, since the newest may be filtered out of it."""
+    answer = await ctx.http.get(path, params={**asked, "limit": str(PER_PAGE)})
+    return max([_linked(answer) or "0", *(str(one["id"]) for one in read_list(answer))], key=order)
 
 
-async def _since(ctx: sdk.Context, path: str, asked: Mapping[str, str], last: str) -> tuple[list[dict[str, Any]], str]:
-    """What is newer than an id, oldest first, and the id to go on from.
+def _before(last: str) -> str:
+    """The id of a post `LATE` before this one; itself where ids have no time in them.
+
+    A post of another server gets an id by when it was written there, so that one which comes late is below those that are known:
+    https://github.com/mastodon/mastodon/blob/main/lib/mastodon/snowflake.rb
+    """
+    number = int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0
+    return str(number - (int(LATE.total_seconds() * 1000) << 16)) if number >= CLOCKED else last
+
+
+async def _since(
+    ctx: sdk.Context, path: str, asked: Mapping[str, str], last: str, begin: str | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """What is newer than an id, oldest first, and the id to go on from; with ``begin``, what a page from there shows too.
 
     With ``min_id`` a page holds what comes next after it, the newest first. A page may lack what was filtered out of it, even
     all, so that the way on is what its ``Link: <...>; rel="prev"`` says; only the id is taken from there, never the address.
     """
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
+    after = begin or last
     for _ in range(PAGES):
-        answer = await ctx.http.get(path, params={**asked, "limit": str(PER_PAGE), "min_id": last})
-        page = sorted(
-            (one for one in read_list(answer) if newer(str(one["id"]), last)), key=lambda one: order(str(one["id"]))
-        )
-        found += page
-        following = max([last, _linked(answer), *(str(one["id"]) for one in page)], key=order)
-        if following == last:
+        answer = await ctx.http.get(path, params={**asked, "limit": str(PER_PAGE), "min_id": after})
+        page = {str(one["id"]): one for one in read_list(answer) if newer(str(one["id"]), after)}
+        found |= page
+        following = max([after, _linked(answer), *page], key=order)
+        if following == after:
             break
-        last = following
-    return found, last
+        # Where the hour holds more than a page, the rest of it was told.
+        after = last = max(last, following, key=order)
+    return [found[id_] for id_ in sorted(found, key=order)], last
 
 
 def _linked(answer: httpx.Response) -> str:

@@ -133,15 +133,25 @@ async def create_page(ctx: sdk.Context, page: NewPage) -> Page:
 
 @create_page.reconcile
 async def _created(ctx: sdk.Context, page: NewPage) -> Page | None:
-    """The page of the same title and properties that this account has created there since the first attempt."""
+    """The page of the same title, properties and text that this account has created there since the first attempt."""
     parent, properties = await _laid_out(ctx, page)
     under = parent.get("page_id")
     wanted = {name: _compared(value) for name, value in properties.items()}
     async for one in _under_page(ctx, under, page.title) if under else _in_source(ctx, parent["data_source_id"]):
         has = {name: read(value) for name, value in properties_in(one).items()}
-        if under or all(text in (None, has.get(name)) for name, text in wanted.items()):
+        same = under or all(text in (None, has.get(name)) for name, text in wanted.items())
+        if same and await _begins(ctx, one["id"], page.text):
             return page_of(await ctx.http.get(f"/v1/pages/{one['id']}"))
     return None
+
+
+async def _begins(ctx: sdk.Context, page: str, text: str) -> bool:
+    """Whether a page begins with this text; what somebody has written below it since does not matter."""
+    wanted = [text_of(block) for block in blocks_of(text)]
+    if not wanted:
+        return True
+    found = mapping(await ctx.http.get(f"/v1/blocks/{page}/children", params={"page_size": PER_PAGE}), "results")
+    return [text_of(block) for block in objects(found["results"])][: len(wanted)] == wanted
 
 
 async def _laid_out(ctx: sdk.Context, page: NewPage) -> tuple[dict[str, str], dict[str, Any]]:

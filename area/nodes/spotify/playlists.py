@@ -15,6 +15,8 @@ from area.nodes.spotify.tracks import NOTHING, OPEN, Added, PlaylistId, newer, t
 
 PAGES = 40
 """Of a playlist with more items, the first and the last are read: most people add at one of its ends."""
+END = PAGES // 2 * PER_PAGE
+"""Items that are read at each end."""
 CHOICE_PAGES = 4
 MOST_TOLD = 100
 EXAMPLE = "3cEYpjA9oz9GiPac4AsH4n"
@@ -116,7 +118,7 @@ async def items_of(ctx: sdk.Context, playlist: str) -> tuple[list[dict[str, Any]
     if len(offsets) >= PAGES:
         half = PAGES // 2
         offsets = offsets[: half - 1] + offsets[-half:]
-        ctx.log(f"The playlist has {total} items: the first and the last {half * PER_PAGE} are looked at.")
+        ctx.log(f"The playlist has {total} items: the first and the last {END} are looked at.")
     for offset in offsets:
         found += listed(await _page(ctx, playlist, offset), "items")
     return found, total

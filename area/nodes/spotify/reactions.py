@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.spotify.playlists import EXAMPLE, added_by, fillable_choices, item_of, items_of, playlist_of
+from area.nodes.spotify.playlists import END, EXAMPLE, added_by, fillable_choices, item_of, items_of, playlist_of
 from area.nodes.spotify.provider import (
     LIBRARY_CHANGE,
     PLAYER,
@@ -29,6 +29,8 @@ from area.nodes.spotify.tracks import OPEN, Keepable, Playable, PlaylistId, Star
 GRACE = timedelta(minutes=1)
 """How far Spotify's clock may be behind ours."""
 SINGLE = ("track", "episode")
+NEIGHBOURS = 100
+"""Tracks that others may have put before one meanwhile."""
 
 
 async def device_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:
@@ -172,10 +174,13 @@ async def _was_added(ctx: sdk.Context, given: Addition) -> AddedTo | None:
     """Whether this account has added it since the step began; also by another run, if that was within the same minute."""
     since = (ctx.tried_since or ctx.now()) - GRACE
     about = await playlist_of(ctx, given.playlist)
-    for entry in (await items_of(ctx, given.playlist))[0]:
+    entries, total = await items_of(ctx, given.playlist)
+    for entry in entries:
         moment, mine = moment_of(entry.get("added_at")), added_by(entry) in ("", ctx.account.external_id)
         if mine and moment and moment >= since and is_it(item_of(entry), given.track):
             return _added(given, about)
+    if total > 2 * END and given.position is not None and END - NEIGHBOURS < given.position < total - END:
+        raise sdk.Unknown("The playlist is so long that it cannot be said whether the track was added in its middle.")
     return None
 
 

@@ -164,7 +164,7 @@ async def test_a_skip_whose_answer_was_lost_is_left_to_a_person(story: Story) ->
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(Fault(status=502), "UNAVAILABLE"), (Fault(status=429, headers={"retry-after": "7"}), "THROTTLED")],
+    [(Fault(status=503), "UNAVAILABLE"), (Fault(status=429, headers={"retry-after": "7"}), "THROTTLED")],
     ids=["down", "limit"],
 )
 async def test_a_refusal_that_passes_is_waited_out(story: Story, fault: Fault, code: str) -> None:
