@@ -35,7 +35,8 @@ RETURNING id
 REFRESHED = """
 UPDATE connected_accounts SET credentials = $3, access_expires_at = now() + $4::interval, version = version + 1, issued_at = now(),
   expires_at = CASE WHEN $5::interval IS NULL THEN expires_at ELSE now() + $5::interval END,
-  claim = NULL, claim_until = NULL, retry_at = NULL, failures_in_row = 0, last_error = NULL, died_at = NULL, status = 'active'
+  claim = NULL, claim_until = NULL, retry_at = NULL, failures_in_row = 0, last_error = NULL, died_at = NULL,
+  status = CASE WHEN coalesce(now() + $5::interval, expires_at) < now() + interval '7 days' THEN 'expiring' ELSE 'active' END
 WHERE id = $1 AND version = $2 AND status <> 'revoked' RETURNING id
 """
 

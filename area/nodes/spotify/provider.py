@@ -40,9 +40,8 @@ def judge(response: httpx.Response) -> None:
     """
     status, request = response.status_code, response.request
     if status in UNHEARD and UNREPEATABLE.fullmatch(f"{request.method} {request.url.path}"):
-        if request.method == "POST" or request.content:
-            told = f"Spotify's gateway answered {status}, so it may have happened. It says: {_words(response)}"
-            raise sdk.Unknown(told)
+        told = f"Spotify's gateway answered {status}, so it may have happened. It says: {_words(response)}"
+        raise sdk.Unknown(told) if request.method == "POST" or request.content else sdk.Unavailable(told)
     if status < 400 or status in (401, 408) or status >= 500 or sdk.throttled(response) is not None:
         return
     said, reason = _words(response), str(_error(response).get("reason") or "")

@@ -117,6 +117,12 @@ async def test_a_consent_ends_after_six_months_and_refreshing_does_not_prolong_i
     refreshed = await story.pool.fetchrow(row, account)
     assert (refreshed["expires_at"], story.there.auth.refreshes) == (consented["expires_at"], 1)
     assert refreshed["issued_at"] > consented["issued_at"]
+    await story.pool.execute("UPDATE connected_accounts SET expires_at = now() + interval '3 days'")
+    await story.platform.accounts.tidy()
+    story.there.auth.expire()
+    await story.look(area)
+    told = await story.pool.fetchrow(row, account)
+    assert (told["status"], story.there.auth.refreshes) == ("expiring", 2), "a refresh does not make it last"
 
 
 async def test_a_track_whose_adding_got_no_answer_is_found_and_not_added_twice(story: Story) -> None:
