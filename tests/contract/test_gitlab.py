@@ -88,7 +88,7 @@ QUERIES: dict[str, dict[str, str]] = {
 """Calls, and the patterns of what they may ask by name."""
 PATTERNS = {
     called: re.compile(
-        re.escape(called).replace(r"\{project\}", r"[\w.-]+(%2F[\w.-]+)+").replace(r"\{number\}", r"\d+")
+        re.escape(called).replace(r"\{project\}", r"(\d+|[\w.-]+(%2F[\w.-]+)+)").replace(r"\{number\}", r"\d+")
     )
     for called in BODIES
 }

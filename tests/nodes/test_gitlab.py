@@ -188,7 +188,7 @@ async def test_a_webhook_is_made_for_its_event_taken_over_and_removed(
     on = shapes.FLAGS[action.key.partition(".")[2]]
     flags = {flag: flag == on for flag in shapes.FLAGS.values() if flag != "tag_push_events"}
     asked = {"url": HOOK.url, "token": HOOK.secret, **flags, "enable_ssl_verification": True}
-    assert (made.remote_id, kept) == (str(key), {**asked, "alert_status": "executable"})
+    assert (made.remote_id, kept) == (f"15/{key}", {**asked, "alert_status": "executable"})
     assert await action.still_there(ctx, where, made.remote_id)
     # another worker, which knows of none
     again = await action.subscriber(ctx, where, sdk.Hook("h1", HOOK.url, "t" * 64))
@@ -208,13 +208,37 @@ async def test_a_webhook_that_gitlab_gave_up_is_made_anew(site: Project, ctx: Fa
     assert node.subscriber
     assert node.still_there
     made = await node.subscriber(ctx, where, HOOK)
-    site.hooks[int(made.remote_id)]["alert_status"] = "temporarily_disabled"
+    site.hooks[int(made.remote_id.partition("/")[2])]["alert_status"] = "temporarily_disabled"
     assert await node.still_there(ctx, where, made.remote_id), "GitLab goes on by itself"
-    site.hooks[int(made.remote_id)]["alert_status"] = "disabled"
+    site.hooks[int(made.remote_id.partition("/")[2])]["alert_status"] = "disabled"
     assert not await node.still_there(ctx, where, made.remote_id)
     renewed = await node.subscriber(ctx, where, sdk.Hook("h1", HOOK.url, HOOK.secret, made.remote_id))
     assert renewed != made
     assert [hook["alert_status"] for hook in site.hooks.values()] == ["executable"]
+
+
+async def test_a_second_webhook_of_the_same_address_would_tell_everything_twice(
+    there: GitLab, site: Project, ctx: FakeContext
+) -> None:
+    node, where = events.push, events.Pushes(**IN)
+    assert node.subscriber
+    made = await node.subscriber(ctx, where, HOOK)
+    site.hooks[77] = dict(next(iter(site.hooks.values())))
+    site.hooks[78] = {**site.hooks[77], "url": "https://elsewhere.example"}
+    assert await node.subscriber(ctx, where, sdk.Hook("h1", HOOK.url, HOOK.secret, made.remote_id)) == made
+    assert list(site.hooks) == [int(made.remote_id.partition("/")[2]), 78]
+
+
+async def test_the_webhook_of_a_project_that_was_renamed_goes_on_and_is_removed(site: Project, ctx: FakeContext) -> None:
+    node, where = events.push, events.Pushes(**IN)
+    assert node.subscriber
+    assert node.still_there
+    assert node.unsubscriber
+    made = await node.subscriber(ctx, where, HOOK)
+    site.moved = True
+    assert await node.still_there(ctx, where, made.remote_id)
+    await node.unsubscriber(ctx, where, made.remote_id)
+    assert site.hooks == {}
 
 
 async def test_who_may_not_add_webhooks_is_told(there: GitLab, site: Project, ctx: FakeContext) -> None:
@@ -251,7 +275,7 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
     told = await writing.create_issue.fn(ctx, writing.NewIssue(**IN, **given))
     assert told.model_dump() == {"id": 301, "number": 1, "url": f"https://gitlab.com/{SITE}/-/issues/1"}
     (call,) = there.asked("POST", f"{PLACE}/issues")
-    quiet = "@\u2060ada says a@b.c and `@x` to @\u2060all\n\u2060/close\nsee /label\n\u2060/ASSIGN @\u2060ada"
+    quiet = "@\u2060ada says a@b.c and `@\u2060x` to @\u2060all\n\u2060/close\nsee /label\n\u2060/ASSIGN @\u2060ada"
     asked = {"title": "Дверь 🚪", "description": f"{quiet}\n\n{MARK}", "labels": "bug,дверь 🚪", "confidential": True}
     assert (call.json, call.raw_path, there.carried_out) == (asked, f"{RAW}/issues", [])
     await writing.create_issue.fn(ctx, writing.NewIssue(**IN, title="x", body="@ada", mentions=True))
@@ -261,6 +285,35 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
     for wrong, words in (({"title": " \n "}, "needs a title"), ({"title": "x", "labels": ["a,b"]}, "hold a comma")):
         with pytest.raises(ValidationError, match=words):
             writing.NewIssue(**IN, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("你好@ada, é@ada", "你好@\u2060ada, é@\u2060ada"),
+        ("`@ada and no more", "`@\u2060ada and no more"),
+        ("_@ada_ **@all**", "_@\u2060ada_ **@\u2060all**"),
+        ("&#64;ada &#x40;ada &commat;ada @&#97;da", "@\u2060ada @\u2060ada @\u2060ada @\u2060&#97;da"),
+        ("ada@example.com, 7 @ 3", "ada@example.com, 7 @ 3"),
+    ],
+)
+async def test_no_writing_of_a_name_notifies_and_neither_does_a_title(
+    there: GitLab, ctx: FakeContext, given: str, wanted: str
+) -> None:
+    """GitLab's names begin after anything but an ASCII letter or digit, and are looked for when Markdown has been read."""
+    await writing.create_issue.fn(ctx, writing.NewIssue(**IN, title=given, body=given))
+    assert there.calls[-1].json == {"title": wanted, "description": f"{wanted}\n\n{MARK}"}
+    await writing.create_issue.fn(ctx, writing.NewIssue(**IN, title=given, body=given, mentions=True))
+    assert there.calls[-1].json == {"title": given, "description": f"{given}\n\n{MARK}"}
+
+
+async def test_a_title_that_grows_stays_as_long_as_gitlab_takes(there: GitLab, ctx: FakeContext) -> None:
+    issue = writing.NewIssue(**IN, title=("@ada " * 51)[:255], body="x")
+    told = await writing.create_issue.fn(ctx, issue)
+    assert len(there.calls[-1].json["title"]) == 255
+    assert writing.create_issue.reconciler
+    ctx.tried_since = datetime.now(UTC)
+    assert await writing.create_issue.reconciler(ctx, issue) == told
 
 
 async def test_a_comment_goes_to_an_issue_or_a_merge_request(there: GitLab, site: Project, ctx: FakeContext) -> None:
@@ -322,9 +375,40 @@ async def test_what_may_have_been_written_is_asked_for(there: GitLab, site: Proj
     assert pipelines.trigger_pipeline.reconciler
     with pytest.raises(sdk.Unknown, match="2 such pipelines"):
         await pipelines.trigger_pipeline.reconciler(ctx, start)
+    for _ in range(5):
+        await pipelines.trigger_pipeline.fn(ctx, start.model_copy(update={"variables": {"RUN": "3"}}))
+    with pytest.raises(sdk.Unknown, match="Many pipelines"):
+        await pipelines.trigger_pipeline.reconciler(ctx, start)
     ctx.tried_since = datetime.now(UTC) + timedelta(minutes=1)
     assert writing.create_issue.reconciler
     assert await writing.create_issue.reconciler(ctx, issue) is None, "an earlier one of the same words"
+
+
+async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(there: GitLab, ctx: FakeContext) -> None:
+    for node, given in (
+        (writing.create_issue, writing.NewIssue(**IN, title="x")),
+        (writing.comment_on, writing.NewComment(**IN, number=1, body="x")),
+        (pipelines.trigger_pipeline, pipelines.Start(**IN, ref="main")),
+    ):
+        for status, kind in ((502, sdk.Unknown), (504, sdk.Unknown), (524, sdk.Unknown), (500, sdk.Unavailable)):
+            there.next(Fault(status=status), "POST")
+            with pytest.raises(kind):
+                await node.fn(ctx, given)
+
+
+async def test_a_list_too_long_to_be_sure_leaves_it_to_a_person(there: GitLab, site: Project, ctx: FakeContext) -> None:
+    there._new_issue(site, there.users[0], {"title": "x"})
+    ctx.tried_since = datetime.now(UTC)
+    for _ in range(100):
+        there._new_issue(site, there.users[0], {"title": "another"})
+        await writing.comment_on.fn(ctx, writing.NewComment(**IN, number=1, body="another"))
+    for node, given in (
+        (writing.create_issue, writing.NewIssue(**IN, title="y")),
+        (writing.comment_on, writing.NewComment(**IN, number=1, body="y")),
+    ):
+        assert node.reconciler
+        with pytest.raises(sdk.Unknown, match="look whether"):
+            await node.reconciler(ctx, given)
 
 
 async def test_gitlab_s_clock_may_differ_from_ours(context: MakeContext) -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from area.engine.intake import dedupe_key
 from area.nodes import sdk
 from area.nodes.stripe import events, money, provider, reactions, service
 from tests.nodes.conftest import FakeContext, MakeContext
@@ -88,9 +89,24 @@ def test_a_subscription_says_what_has_changed() -> None:
     assert (told.ends_with_period, told.period_end) == (True, AT + timedelta(days=30))
     assert fires(events.subscription_changed, "customer.subscription.paused", late) is None
     assert fires(events.subscription_changed, "customer.subscription.paused", late, changes=["paused"]).changed == []
+    item = late["items"]["data"][0]
+    item["price"]["recurring"]["interval_count"] = 3
+    told = fires(events.subscription_changed, "customer.subscription.updated", late)
+    assert told.interval == "3 months"
     bare = {"id": "sub_1", "object": "subscription", "items": {"data": []}, "customer": {"id": "cus_1"}}
     told = fires(events.subscription_changed, "customer.subscription.deleted", bare, customer="cus_1")
     assert (told.change, told.customer_id, told.price_id, told.total) == ("deleted", "cus_1", None, "")
+
+
+def test_a_payment_that_stripe_tells_as_two_events_is_one() -> None:
+    """Stripe may make two events of one thing; failures and changes of a subscription are told apart by their events alone."""
+    told = [delivery(shapes.event(number, events.SUCCEEDED, shapes.payment(1))) for number in (1, 2)]
+    once, twice = (
+        [dedupe_key(node, {"event_id": one.body["id"]}, one) for one in told]
+        for node in (events.payment_succeeded, events.payment_failed)
+    )
+    assert once[0] == once[1]
+    assert twice[0] != twice[1]
 
 
 @pytest.mark.parametrize("lacking", ["id", "type", "created", "data"])
@@ -301,6 +317,13 @@ def test_metadata_is_what_stripe_takes(bad: dict[str, str]) -> None:
 def test_a_refund_is_of_a_payment_and_of_something(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         reactions.NewRefund.model_validate(bad)
+
+
+def test_an_amount_that_a_template_leaves_empty_gives_back_nothing() -> None:
+    """Else what a payload lacks would be taken for all of the payment."""
+    with pytest.raises(ValidationError, match="leave it out to give back all"):
+        reactions.NewRefund(payment="pi_1", amount=None)
+    assert reactions.NewRefund(payment="pi_1").amount is None
 
 
 # Choices, and whose key it is

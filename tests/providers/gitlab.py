@@ -192,12 +192,14 @@ class GitLab(StandIn):
     def _within(self, handler: Callable[[Call, Project], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:
         async def handle(call: Call) -> Any:
             path = call.parameters["project"]
-            there = self.projects.get(path)
+            by_number = {str(one.number): one for one in self.projects.values()}
+            there = self.projects.get(path) or by_number.get(path)
             if there is None or f"/projects/{path.replace('/', '%2F')}/" not in call.raw_path:
                 return self.refuse(404, "", "404 Project Not Found")
-            if there.moved and call.method == "GET":
+            moved = there.moved and path not in by_number
+            if moved and call.method == "GET":
                 return JSONResponse({}, 302, {"Location": f"{self.url}/api/v4/projects/{there.number}"})
-            if there.moved:
+            if moved:
                 return self.refuse(405, "", "405 Non GET methods are not allowed for moved projects")
             if "/hooks" in call.path and there.role < MAINTAINER:
                 return self.refuse(403, "", "403 Forbidden")
@@ -225,25 +227,25 @@ class GitLab(StandIn):
     # Webhooks
 
     async def _hooks(self, call: Call, there: Project) -> Any:
-        return page(call, [shown(number, hook) for number, hook in there.hooks.items()])
+        return page(call, [shown(there, number) for number in there.hooks])
 
     async def _hook(self, call: Call, there: Project) -> Any:
         if not re.match(r"https?://", call.json.get("url", "")):
             return self.refuse(422, "", {"url": ["is blocked: Only allowed schemes are http, https"]})
         number = next(self._numbers)
         there.hooks[number] = {"push_events": True, "alert_status": "executable", **call.json}
-        return 201, shown(number, there.hooks[number])
+        return 201, shown(there, number)
 
     async def _hook_read(self, call: Call, there: Project) -> Any:
         number = call.parameters["hook"]
-        return shown(number, there.hooks[number]) if number in there.hooks else self.refuse(404, "", "404 Not found")
+        return shown(there, number) if number in there.hooks else self.refuse(404, "", "404 Not found")
 
     async def _hook_change(self, call: Call, there: Project) -> Any:
         number = call.parameters["hook"]
         if number not in there.hooks:
             return self.refuse(404, "", "404 Not found")
         there.hooks[number] |= call.json
-        return shown(number, there.hooks[number])
+        return shown(there, number)
 
     async def _hook_delete(self, call: Call, there: Project) -> Any:
         return None if there.hooks.pop(call.parameters["hook"], None) else self.refuse(404, "", "404 Not found")
@@ -349,11 +351,11 @@ def person(user: User) -> dict[str, Any]:
     return {"id": int(user.id), "username": user.login, "name": user.name, "avatar_url": None}
 
 
-def shown(number: int, hook: Mapping[str, Any]) -> dict[str, Any]:
+def shown(there: Project, number: int) -> dict[str, Any]:
     """A webhook as the API shows it: never with its secret."""
     off = dict.fromkeys(FLAGS.values(), False)
-    plain = {name: value for name, value in hook.items() if name != "token"}
-    return {"id": number, **off, **plain, "created_at": stamp()}
+    plain = {name: value for name, value in there.hooks[number].items() if name != "token"}
+    return {"id": number, "project_id": there.number, **off, **plain, "created_at": stamp()}
 
 
 def push(message: str, branch: str, author: User) -> dict[str, Any]:

@@ -5,6 +5,7 @@ https://docs.gitlab.com/api/project_webhooks/ and https://docs.gitlab.com/user/p
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,18 +55,31 @@ async def _subscribe(ctx: sdk.Context, where: Any, hook: sdk.Hook, flag: str) ->
         **{one: one == flag for one in FLAGS},
         "enable_ssl_verification": True,
     }
-    for known in dict.fromkeys((hook.remote_id, *await _known(ctx, path, hook.url))):
+    ours = None if hook.remote_id is None else hook.remote_id.rpartition("/")[2]
+    kept: sdk.Subscription | None = None
+    for known in dict.fromkeys((ours, *await _known(ctx, path, hook.url))):
         if known is None:
             continue
-        try:
-            found = one(await ctx.http.put(f"{path}/{known}", json=asked), "id")
-            if found.get("alert_status", "executable") == "executable":
-                return sdk.Subscription(str(found["id"]))
-            # GitLab has given it up, and changing it does not undo that.
+        with suppress(Gone):
+            if kept is None:
+                found = one(await ctx.http.put(f"{path}/{known}", json=asked), "id")
+                if found.get("alert_status", "executable") == "executable":
+                    kept = _subscription(found)
+                    continue
+            # GitLab has given it up, and changing it does not undo that; or it would tell everything a second time.
             await ctx.http.delete(f"{path}/{known}")
-        except Gone:
-            continue
-    return sdk.Subscription(str(one(await ctx.http.post(path, json=asked), "id")["id"]))
+    return kept or _subscription(one(await ctx.http.post(path, json=asked), "id"))
+
+
+def _subscription(found: dict[str, Any]) -> sdk.Subscription:
+    """Known by its project's number too, which stays when the project is renamed or moved."""
+    project = found.get("project_id")
+    return sdk.Subscription(f"{project}/{found['id']}" if project else str(found["id"]))
+
+
+def _place(where: Any, remote_id: str) -> str:
+    project, _, number = remote_id.rpartition("/")
+    return f"{f'projects/{project}' if project else path_of(where.project)}/hooks/{number}"
 
 
 async def _known(ctx: sdk.Context, path: str, url: str) -> list[str]:
@@ -75,14 +89,14 @@ async def _known(ctx: sdk.Context, path: str, url: str) -> list[str]:
 
 async def _unsubscribe(ctx: sdk.Context, where: Any, remote_id: str) -> None:
     try:
-        await ctx.http.delete(f"{path_of(where.project)}/hooks/{remote_id}")
+        await ctx.http.delete(_place(where, remote_id))
     except Gone:
         return
 
 
 async def _is_subscribed(ctx: sdk.Context, where: Any, remote_id: str, flag: str) -> bool:
     try:
-        found = one(await ctx.http.get(f"{path_of(where.project)}/hooks/{remote_id}"), "id")
+        found = one(await ctx.http.get(_place(where, remote_id)), "id")
     except Gone:
         return False
     # After failures of ours GitLab waits by itself, a day at most; "disabled" is for good.

@@ -64,10 +64,13 @@ async def _triggered(ctx: sdk.Context, start: Start) -> Started | None:
     answer = await ctx.http.get(f"{place}/pipelines", params={**asked, "per_page": MOST_ALIKE})
     since = began(ctx, answer)
     found = [item for item in many(answer) if item.get("id") is not None and made(item) >= since]
+    is_whole = len(found) < MOST_ALIKE
     if start.variables:
         found = [item for item in found if await _variables(ctx, place, item["id"]) == start.variables]
     if len(found) > 1:
         raise sdk.Unknown(f"{len(found)} such pipelines were started on {start.ref} since: look which is this run's.")
+    if not found and not is_whole:
+        raise sdk.Unknown(f"Many pipelines were started on {start.ref} since: look whether this run's is among them.")
     return _started(found[0], start) if found else None
 
 

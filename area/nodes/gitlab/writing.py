@@ -4,6 +4,7 @@ https://docs.gitlab.com/api/issues/ and https://docs.gitlab.com/api/notes/
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,12 @@ MOST_BODY = 600_000
 """Characters: GitLab takes 1,000,000, and what is kept from notifying grows by half at most."""
 JOINER = "\u2060"
 """Word joiner, which nobody sees: behind an @ it makes a name that is nobody's, before a / a line that is no quick action."""
+AT = re.compile(r"(?<![A-Za-z0-9])(?:@|&(?:#0*64|#[xX]0*40|commat);)(?=[\w.&])")
+"""What GitLab may take for a mention, before it reads Markdown or after: it may stand behind any letter but ASCII's, within
+_emphasis_, behind a backtick that is never closed, or as an entity."""
+MOST_TITLE = 255
+ALIKE = 100
+"""How many of the newest are looked through for one whose answer was lost."""
 CLOCKS = timedelta(seconds=5)
 """How much earlier than our first attempt a thing may have been made, by GitLab's clock, to be that attempt's."""
 
@@ -40,7 +47,7 @@ class Words(In):
     mentions: bool = Field(
         False,
         title="Notify",
-        description="Whether an @name in the text notifies. By default nobody is: text from elsewhere may hold any name.",
+        description="Whether an @name in what is written notifies. By default nobody is: text from elsewhere may hold any name.",
         examples=[False],
     )
 
@@ -50,15 +57,18 @@ class Words(In):
         https://docs.gitlab.com/user/project/quick_actions/
         """
         body = re.sub(r"(?m)^/(?=\w)", f"{JOINER}/", re.sub(r"\r\n?", "\n", self.body))
-        body = body if self.mentions else re.sub(r"(?<![\w`])@(?=\w)", f"@{JOINER}", body)
-        return f"{body.rstrip()}\n\n{MARK}".lstrip("\n")
+        return f"{self.quiet(body).rstrip()}\n\n{MARK}".lstrip("\n")
+
+    def quiet(self, text: str) -> str:
+        """The text without mentions, unless they are wanted."""
+        return text if self.mentions else AT.sub(f"@{JOINER}", text)
 
 
 class NewIssue(Words):
     """What to write."""
 
     title: str = Field(
-        title="Title", description="One line.", min_length=1, max_length=255, examples=["{{ trigger.title }} is broken"]
+        title="Title", description="One line.", min_length=1, max_length=MOST_TITLE, examples=["{{ trigger.title }} is broken"]
     )
     body: str = Field(
         "",
@@ -81,6 +91,10 @@ class NewIssue(Words):
         description="Whether only the project's members see it.",
         examples=[False],
     )
+
+    def headline(self) -> str:
+        """The title as GitLab gets it: names in it notify as those in the text do."""
+        return self.quiet(self.title)[:MOST_TITLE].rstrip()
 
     @field_validator("title")
     @classmethod
@@ -147,7 +161,7 @@ class NewComment(Words):
 @service.reaction("Create an issue", idempotent=False, scopes=(API,))
 async def create_issue(ctx: sdk.Context, issue: NewIssue) -> Written:
     """Creates an issue in a project."""
-    asked: dict[str, Any] = {"title": issue.title, "description": issue.written()}
+    asked: dict[str, Any] = {"title": issue.headline(), "description": issue.written()}
     if issue.labels:
         asked["labels"] = ",".join(issue.labels)
     if issue.confidential:
@@ -158,11 +172,11 @@ async def create_issue(ctx: sdk.Context, issue: NewIssue) -> Written:
 @create_issue.reconcile
 async def _created(ctx: sdk.Context, issue: NewIssue) -> Written | None:
     """The issue of the same words that this account has written since the first attempt."""
-    asked = {"author_id": author(ctx), "scope": "all", "order_by": "created_at", "sort": "desc", "per_page": "100"}
+    asked: dict[str, str | int] = {"author_id": author(ctx), "scope": "all", "order_by": "created_at", "sort": "desc", "per_page": ALIKE}
     answer = await ctx.http.get(f"{path_of(issue.project)}/issues", params=asked)
-    since, wanted = began(ctx, answer), (issue.title, issue.written())
-    for found in many(answer):
-        if (found.get("title"), _plain(found.get("description"))) == wanted and made(found) >= since:
+    wanted = (issue.headline(), issue.written())
+    for found in _since(ctx, answer, "issue"):
+        if (found.get("title"), _plain(found.get("description"))) == wanted:
             return _issue(found)
     return None
 
@@ -177,12 +191,12 @@ async def comment_on(ctx: sdk.Context, comment: NewComment) -> Written:
 @comment_on.reconcile
 async def _commented(ctx: sdk.Context, comment: NewComment) -> Written | None:
     """The comment of the same words that this account has written since the first attempt."""
-    answer = await ctx.http.get(_notes(comment), params={"order_by": "created_at", "sort": "desc", "per_page": 100})
-    since, wanted = began(ctx, answer), comment.written()
-    for found in many(answer):
+    answer = await ctx.http.get(_notes(comment), params={"order_by": "created_at", "sort": "desc", "per_page": ALIKE})
+    wanted = comment.written()
+    for found in _since(ctx, answer, "comment"):
         writer = found.get("author")
         mine = isinstance(writer, dict) and str(writer.get("id")) == author(ctx)
-        if mine and _plain(found.get("body")) == wanted and made(found) >= since:
+        if mine and _plain(found.get("body")) == wanted:
             return _note(answer, found, comment)
     return None
 
@@ -216,6 +230,15 @@ def began(ctx: sdk.Context, answer: httpx.Response) -> datetime:
     with suppress(KeyError, ValueError, TypeError):
         since += parsedate_to_datetime(answer.headers["date"]) - ctx.now()
     return since - CLOCKS
+
+
+def _since(ctx: sdk.Context, answer: httpx.Response, kind: str) -> Iterator[dict[str, Any]]:
+    """What was made since the first attempt, the newest first. Raises: Unknown when there is more of it than was read."""
+    since, listed = began(ctx, answer), many(answer)
+    new = [found for found in listed if made(found) >= since]
+    yield from new
+    if len(new) == len(listed) >= ALIKE:
+        raise sdk.Unknown(f"GitLab has more than {ALIKE} new ones: look whether this {kind} is among them.")
 
 
 def made(found: dict[str, Any]) -> datetime:

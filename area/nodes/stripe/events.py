@@ -155,7 +155,7 @@ class Subscription(Happened):
     total: str = Field(
         title="Price", description="Of one, as people write it; empty where it depends on use.", examples=["20.00 USD"]
     )
-    interval: str = Field(title="Paid every", description="As day, week, month or year.", examples=["month"])
+    interval: str = Field(title="Paid every", description="As day, month, year or 3 months.", examples=["month"])
     ends_with_period: bool = Field(
         title="Ends with the period", description="Whether it is cancelled and runs out.", examples=[False]
     )
@@ -164,7 +164,12 @@ class Subscription(Happened):
     )
 
 
-@watched("Payment succeeded", lambda where: [SUCCEEDED])
+def _of_payment(delivery: sdk.WebhookDelivery) -> str:
+    """A payment succeeds once, however many events say so."""
+    return f"{SUCCEEDED}:{text(delivery.body, 'data', 'object', 'id')}"
+
+
+@watched("Payment succeeded", lambda where: [SUCCEEDED], dedupe=_of_payment)
 def payment_succeeded(where: Payments, delivery: sdk.WebhookDelivery) -> Payment | None:
     """Fires when a payment has succeeded."""
     event = _event(delivery, "payment_intent", SUCCEEDED)
@@ -210,10 +215,15 @@ def subscription_changed(where: Subscriptions, delivery: sdk.WebhookDelivery) ->
         product_id=id_of(price, "product"),
         quantity=number(first, "quantity"),
         total=shown(amount, currency) if isinstance(amount, int) else "",
-        interval=text(price, "recurring", "interval"),
+        interval=_interval(price),
         ends_with_period=found.get("cancel_at_period_end") is True,
         period_end=moment(first, "current_period_end"),
     )
+
+
+def _interval(price: Any) -> str:
+    unit, count = text(price, "recurring", "interval"), number(price, "recurring", "interval_count")
+    return f"{count} {unit}s" if unit and count > 1 else unit
 
 
 def _event(delivery: sdk.WebhookDelivery, kind: str, *types: str) -> _Event | None:

@@ -14,11 +14,17 @@ SIGNED = sdk.StripeSignature()
 PATH = "/v1/webhook_endpoints"
 
 
-def watched(title: str, events: Callable[[Any], list[str]]) -> Callable[[Callable[..., Any]], sdk.Action]:
-    """An action on Stripe's events of these types; ``events(where)`` names them. An event is told by its id, so once."""
+def watched(
+    title: str, events: Callable[[Any], list[str]], *, dedupe: Callable[[sdk.WebhookDelivery], str] | None = None
+) -> Callable[[Callable[..., Any]], sdk.Action]:
+    """An action on Stripe's events of these types; ``events(where)`` names them.
+
+    An event is told by its id, so once. Stripe may make two events of one thing; where that can happen only once, ``dedupe`` names it.
+    https://docs.stripe.com/webhooks#handle-duplicate-events
+    """
 
     def declare(fn: Callable[..., Any]) -> sdk.Action:
-        action = service.webhook(title, verify=SIGNED)(fn)
+        action = service.webhook(title, verify=SIGNED, dedupe=dedupe)(fn)
 
         @action.subscribe
         async def subscribe(ctx: sdk.Context, where: Any, hook: sdk.Hook) -> sdk.Subscription:

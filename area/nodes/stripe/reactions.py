@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from area.nodes import sdk
 from area.nodes.stripe.money import moment, payment_choices, shown
@@ -88,7 +88,7 @@ class NewRefund(sdk.Inputs):
     amount: int | None = Field(
         None,
         title="Amount",
-        description="In the currency's smallest unit, such as cents; empty for all that is left of it.",
+        description="In the currency's smallest unit, such as cents; left out, all that is left of it.",
         ge=1,
         le=999_999_999_999,
         examples=[500],
@@ -100,6 +100,14 @@ class NewRefund(sdk.Inputs):
         examples=["requested_by_customer"],
     )
     metadata: Metadata = metadata_field()
+
+    @field_validator("amount", mode="before")
+    @classmethod
+    def _is_not_lost(cls, amount: Any) -> Any:
+        # A template whose value is not there must not give everything back.
+        if amount is None:
+            raise ValueError("is empty: give an amount, or leave it out to give back all")
+        return amount
 
 
 class Customer(sdk.Outputs):

@@ -184,7 +184,7 @@ LIMIT = Fault(status=429, body="Retry later", headers={"retry-after": "60"})
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"), [(Fault(status=502), "UNAVAILABLE"), (LIMIT, "THROTTLED")], ids=["down", "limit"]
+    ("fault", "code"), [(Fault(status=500), "UNAVAILABLE"), (LIMIT, "THROTTLED")], ids=["down", "limit"]
 )
 async def test_a_refusal_that_passes_is_waited_out(story: Story, fault: Fault, code: str) -> None:
     account = await story.connect("gitlab", PUSH, CREATE)
