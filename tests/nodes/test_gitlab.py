@@ -229,7 +229,9 @@ async def test_a_second_webhook_of_the_same_address_would_tell_everything_twice(
     assert list(site.hooks) == [int(made.remote_id.partition("/")[2]), 78]
 
 
-async def test_the_webhook_of_a_project_that_was_renamed_goes_on_and_is_removed(site: Project, ctx: FakeContext) -> None:
+async def test_the_webhook_of_a_project_that_was_renamed_goes_on_and_is_removed(
+    site: Project, ctx: FakeContext
+) -> None:
     node, where = events.push, events.Pushes(**IN)
     assert node.subscriber
     assert node.still_there
@@ -384,7 +386,9 @@ async def test_what_may_have_been_written_is_asked_for(there: GitLab, site: Proj
     assert await writing.create_issue.reconciler(ctx, issue) is None, "an earlier one of the same words"
 
 
-async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(there: GitLab, ctx: FakeContext) -> None:
+async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(
+    there: GitLab, ctx: FakeContext
+) -> None:
     for node, given in (
         (writing.create_issue, writing.NewIssue(**IN, title="x")),
         (writing.comment_on, writing.NewComment(**IN, number=1, body="x")),

@@ -355,6 +355,32 @@ async def test_a_comment_is_written_and_found_again(there: YouTube, ctx: FakeCon
         await reactions.comment.fn(ctx, reactions.NewComment(video="closed-one", text="x"))
 
 
+async def test_a_comment_is_looked_for_among_all_since_the_first_attempt(there: YouTube, ctx: FakeContext) -> None:
+    key = there.put("x")
+    said, ctx.tried_since, there.page = reactions.NewComment(video=key, text="ça"), ago(minutes=5), 2
+    assert reactions.comment.reconciler
+    written = await reactions.comment.fn(ctx, said)
+    for _ in range(4):
+        there.commented(key, "first!", author="UCsomebodyelse")
+    there.commented(key, "pinned", author="UCsomebodyelse", at=ago(hours=2))
+    assert await reactions.comment.reconciler(ctx, said) == written
+    there.commented(key, "first!", author="UCsomebodyelse")
+    there.comments[:2] = reversed(there.comments[:2])
+    with pytest.raises(sdk.Unknown, match="look whether"):
+        await reactions.comment.reconciler(ctx, said)
+
+
+async def test_a_gateway_that_gave_up_on_a_comment_is_asked_again_and_the_rest_is_repeated(
+    context: MakeContext,
+) -> None:
+    for status in (502, 504):
+        ctx = context(lambda _, status=status: httpx.Response(status), service=youtube.service)
+        with pytest.raises(sdk.Unknown, match="may have been written"):
+            await reactions.comment.fn(ctx, reactions.NewComment(video="dQw4w9WgXcQ", text="x"))
+        with pytest.raises(sdk.Unavailable):
+            await reactions.like.fn(ctx, reactions.Which(video="dQw4w9WgXcQ"))
+
+
 # Accounts, quota, inputs
 
 

@@ -30,6 +30,7 @@ _emphasis_, behind a backtick that is never closed, or as an entity."""
 MOST_TITLE = 255
 ALIKE = 100
 """How many of the newest are looked through for one whose answer was lost."""
+NEWEST: dict[str, str | int] = {"order_by": "created_at", "sort": "desc", "per_page": ALIKE}
 CLOCKS = timedelta(seconds=5)
 """How much earlier than our first attempt a thing may have been made, by GitLab's clock, to be that attempt's."""
 
@@ -68,7 +69,11 @@ class NewIssue(Words):
     """What to write."""
 
     title: str = Field(
-        title="Title", description="One line.", min_length=1, max_length=MOST_TITLE, examples=["{{ trigger.title }} is broken"]
+        title="Title",
+        description="One line.",
+        min_length=1,
+        max_length=MOST_TITLE,
+        examples=["{{ trigger.title }} is broken"],
     )
     body: str = Field(
         "",
@@ -172,7 +177,7 @@ async def create_issue(ctx: sdk.Context, issue: NewIssue) -> Written:
 @create_issue.reconcile
 async def _created(ctx: sdk.Context, issue: NewIssue) -> Written | None:
     """The issue of the same words that this account has written since the first attempt."""
-    asked: dict[str, str | int] = {"author_id": author(ctx), "scope": "all", "order_by": "created_at", "sort": "desc", "per_page": ALIKE}
+    asked: dict[str, str | int] = {"author_id": author(ctx), "scope": "all", **NEWEST}
     answer = await ctx.http.get(f"{path_of(issue.project)}/issues", params=asked)
     wanted = (issue.headline(), issue.written())
     for found in _since(ctx, answer, "issue"):
@@ -191,7 +196,7 @@ async def comment_on(ctx: sdk.Context, comment: NewComment) -> Written:
 @comment_on.reconcile
 async def _commented(ctx: sdk.Context, comment: NewComment) -> Written | None:
     """The comment of the same words that this account has written since the first attempt."""
-    answer = await ctx.http.get(_notes(comment), params={"order_by": "created_at", "sort": "desc", "per_page": ALIKE})
+    answer = await ctx.http.get(_notes(comment), params=NEWEST)
     wanted = comment.written()
     for found in _since(ctx, answer, "comment"):
         writer = found.get("author")

@@ -19,7 +19,7 @@ def watched(
 ) -> Callable[[Callable[..., Any]], sdk.Action]:
     """An action on Stripe's events of these types; ``events(where)`` names them.
 
-    An event is told by its id, so once. Stripe may make two events of one thing; where that can happen only once, ``dedupe`` names it.
+    An event is told by its id, so once. Stripe may make two of one thing; where that can happen only once, ``dedupe`` names it.
     https://docs.stripe.com/webhooks#handle-duplicate-events
     """
 

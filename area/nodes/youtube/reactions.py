@@ -10,6 +10,7 @@ from area.nodes import sdk
 from area.nodes._google import Exists, mapping
 from area.nodes.youtube.provider import (
     COMMENT,
+    COMMENTS,
     VIDEO,
     WRITE,
     PlaylistId,
@@ -160,25 +161,34 @@ async def comment(ctx: sdk.Context, said: NewComment) -> Comment:
     """Writes a comment under a video, in the name of the account's channel."""
     written = {"snippet": {"textOriginal": said.text}}
     asked = {"snippet": {"videoId": said.video, "topLevelComment": written}}
-    answer = await ctx.http.post("/commentThreads", params={"part": "snippet"}, json=asked)
+    answer = await ctx.http.post(COMMENTS, params={"part": "snippet"}, json=asked)
     return _comment(mapping(answer, "id"), said)
 
 
 @comment.reconcile
 async def _written(ctx: sdk.Context, said: NewComment) -> Comment | None:
-    """Of the account's own comments since the first attempt, the one with this text. One that is held for review is not found."""
+    """Of the account's own comments since the first attempt, the one with this text. One that is held for review is not found.
+
+    Raises: Unknown when there are more comments since then than are looked through.
+    """
     since = ctx.tried_since - GRACE if ctx.tried_since else None
     own = ctx.account.facts.get("channel_id") or (await own_channel(ctx)).get("id")
     asked: dict[str, str | int] = {"videoId": said.video, "order": "time", "textFormat": "plainText", "maxResults": 100}
-    async for page in pages(ctx, "/commentThreads", LOOKED_THROUGH, part="snippet", **asked):
+    looked = 0
+    async for page in pages(ctx, COMMENTS, LOOKED_THROUGH + 1, part="snippet", **asked):
+        if looked == LOOKED_THROUGH:
+            raise sdk.Unknown("The video has many new comments: look whether this one is among them.")
+        looked, is_old = looked + 1, False
         for thread in page:
             found = part(thread, "snippet", "topLevelComment", "snippet")
             moment = moment_of(found.get("publishedAt"))
-            if since and moment and moment < since:
-                return None
+            # The last one tells where a page ends: one that stands above newer ones does not.
+            is_old = bool(since and moment and moment < since)
             mine = own and part(found, "authorChannelId").get("value") == own
-            if thread.get("id") and mine and _same(found.get("textOriginal"), said.text):
+            if not is_old and thread.get("id") and mine and _same(found.get("textOriginal"), said.text):
                 return _comment(thread, said)
+        if is_old:
+            return None
     return None
 
 
