@@ -190,7 +190,7 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
     told = await issues.create_issue.fn(ctx, issues.NewIssue(**IN, **given))
     assert (told.number, told.url) == (1, f"https://github.com/{SITE}/issues/1")
     (call,) = there.asked("POST", f"{PLACE}/issues")
-    quiet = f"@\u2060ada says a@b.c and `@x` to @\u2060team/door\n\n{MARK}"
+    quiet = f"@\u2060ada says a@b.c and `@\u2060x` to @\u2060team/door\n\n{MARK}"
     assert call.json == {"title": "Дверь 🚪", "body": quiet, "labels": ["bug"]}
     await issues.create_issue.fn(ctx, issues.NewIssue(**IN, title="x", body="@ada", mentions=True, assignees=["ada"]))
     assert there.calls[-1].json == {"title": "x", "body": f"@ada\n\n{MARK}", "assignees": ["ada"]}
@@ -201,6 +201,20 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
     site.has_issues = False
     with pytest.raises(sdk.Rejected, match=r"switched off .* GitHub says: Issues has been disabled"):
         await issues.create_issue.fn(ctx, issues.NewIssue(**IN, title="x"))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("你好@ada, é@ada", "你好@\u2060ada, é@\u2060ada"),
+        ("`@ada and no more", "`@\u2060ada and no more"),
+        ("_@ada_ &#64;ada @&#97;da", "_@\u2060ada_ @\u2060ada @\u2060&#97;da"),
+        ("ada@example.com, 7 @ 3", "ada@example.com, 7 @ 3"),
+    ],
+)
+def test_no_writing_of_a_name_notifies(given: str, wanted: str) -> None:
+    """Names begin after anything but an ASCII letter or digit, and are looked for when Markdown has been read."""
+    assert issues.NewIssue(**IN, title="x", body=given).written() == f"{wanted}\n\n{MARK}"
 
 
 async def test_what_may_have_been_written_is_asked_for(there: GitHub, site: Repository, ctx: FakeContext) -> None:
@@ -331,6 +345,22 @@ FAILURES: list[tuple[httpx.Response, type[Exception], str]] = [
     (httpx.Response(200, json={"error": "no"}), sdk.Unavailable, "something else than its API promises"),
     (httpx.Response(200, content=b" " * (10 << 20)), sdk.Unavailable, "something else than its API promises"),
 ]
+
+
+async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(
+    there: GitHub, ctx: FakeContext
+) -> None:
+    for status, kind in ((502, sdk.Unknown), (504, sdk.Unknown), (500, sdk.Unavailable)):
+        for node, given in (
+            (issues.create_issue, issues.NewIssue(**IN, title="x")),
+            (issues.comment_on, issues.NewComment(**IN, number=1, body="x")),
+        ):
+            there.next(Fault(status=status), "POST")
+            with pytest.raises(kind):
+                await node.fn(ctx, given)
+        there.next(Fault(status=status), "POST")
+        with pytest.raises(sdk.Unavailable):
+            await issues.add_labels.fn(ctx, issues.MoreLabels(**IN, number=1, labels=["bug"]))
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), FAILURES, ids=range(len(FAILURES)))

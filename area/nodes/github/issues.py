@@ -22,6 +22,9 @@ MARK = "<!-- area -->"
 MOST_BODY = 65_536 - len(MARK) - 2
 JOINER = "\u2060"
 """Word joiner, which nobody sees: behind an @ it makes a name that is nobody's."""
+AT = re.compile(r"(?<![A-Za-z0-9])(?:@|&(?:#0*64|#[xX]0*40|commat);)(?=[\w&])")
+"""What may be taken for a mention, before Markdown is read or after: it may stand behind any letter but ASCII's, within
+_emphasis_, behind a backtick that is never closed, or as an entity."""
 CLOCKS = timedelta(seconds=5)
 """How much earlier than our first attempt an issue may have been made, by GitHub's clock, to be that attempt's."""
 RECENT = timedelta(minutes=10)
@@ -47,7 +50,7 @@ class Words(In):
 
     def written(self) -> str:
         """The text as GitHub gets it."""
-        body = self.body if self.mentions else re.sub(r"(?<![\w`])@(?=[A-Za-z0-9])", f"@{JOINER}", self.body)
+        body = self.body if self.mentions else AT.sub(f"@{JOINER}", self.body)
         return f"{body}\n\n{MARK}".lstrip()
 
 

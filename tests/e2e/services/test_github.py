@@ -178,7 +178,7 @@ OPENS = f"POST /repos/{SITE}/issues"
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"), [(Fault(status=502), "UNAVAILABLE"), (LIMIT, "THROTTLED")], ids=["down", "limit"]
+    ("fault", "code"), [(Fault(status=500), "UNAVAILABLE"), (LIMIT, "THROTTLED")], ids=["down", "limit"]
 )
 async def test_a_refusal_that_passes_is_waited_out(story: Story, fault: Fault, code: str) -> None:
     account = await story.connect("github", PUSH, CREATE)
