@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from area.core.http import MAX_RESPONSE
 from area.nodes import notion, sdk
 from area.nodes.notion import provider, reactions, watching
 from area.nodes.notion.blocks import blocks_of
@@ -112,7 +113,29 @@ async def test_a_flood_within_one_minute_is_told_in_parts_and_whole(there: Notio
         there.add(f"{number}")
     parts = [[int(page.title) for page in await added.at(at)] for at in (70, 130, 190)]
     assert parts == [list(range(500)), list(range(500, 650)), []]
-    assert there.calls[-1].json["page_size"] == 100
+
+
+async def test_pages_that_hold_much_fit_in_the_answers_that_are_read(
+    there: Notion, ctx: FakeContext, added: Watch
+) -> None:
+    await added.at(0)
+    for number in range(110):
+        there.add(f"{number}", **{"Größe 📏": [*rich("é" * 2000)] * 4})
+    sizes = []
+
+    async def measured(response: httpx.Response) -> None:
+        sizes.append(len(await response.aread()))
+
+    ctx.http.event_hooks["response"].append(measured)
+    assert len(await added.at(70)) == 110
+    assert len(await provider.page_choices(ctx, {})) == 100
+    made = reactions.NewPage(parent=SOURCE, title="x")
+    for page in there.pages.values():
+        page["created_by"] = {"object": "user", "id": ADA}
+    assert reactions.create_page.reconciler
+    ctx.tried_since = there.moment
+    assert await reactions.create_page.reconciler(ctx, made) is None
+    assert max(sizes) < MAX_RESPONSE
 
 
 async def test_what_was_missed_for_long_is_caught_up_by_time(there: Notion, added: Watch) -> None:

@@ -18,6 +18,8 @@ from area.nodes import sdk
 
 VERSION = "2025-09-03"
 MOST_CHOICES = 100
+PER_ANSWER = 25
+"""Pages with their properties in one answer. Notion gives a hundred, which may be more than the megabyte that is read of an answer."""
 IN_PATH = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")
 UNREPEATABLE = re.compile(r"POST \S*/v1/pages|PATCH \S*/v1/blocks/[^/]+/children")
 """Calls that write something new each time."""
@@ -220,13 +222,19 @@ async def parent_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sd
 
 
 async def _searched(ctx: sdk.Context, kind: str) -> Iterable[dict[str, Any]]:
-    asked = {
+    asked: dict[str, Any] = {
         "filter": {"property": "object", "value": kind},
         "sort": {"timestamp": "last_edited_time", "direction": "descending"},
-        "page_size": MOST_CHOICES,
+        "page_size": PER_ANSWER,
     }
-    found = mapping(await ctx.http.post("/v1/search", json=asked), "results")
-    return [one for one in objects(found["results"]) if one.get("id") and not one.get("in_trash")]
+    found = list[dict[str, Any]]()
+    while len(found) < MOST_CHOICES:
+        body = mapping(await ctx.http.post("/v1/search", json=asked), "results")
+        found += objects(body["results"])
+        asked["start_cursor"] = text_in(body, "next_cursor")
+        if not body.get("has_more") or not asked["start_cursor"] or not body["results"]:
+            break
+    return [one for one in found if one.get("id") and not one.get("in_trash")]
 
 
 def _choice(found: Mapping[str, Any], title: str) -> sdk.Choice:

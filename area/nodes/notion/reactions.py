@@ -10,6 +10,7 @@ from area.nodes import sdk
 from area.nodes.notion.blocks import MOST_TEXT, blocks_of, rich_text, text_of
 from area.nodes.notion.provider import (
     ANOTHER,
+    PER_ANSWER,
     PageId,
     ParentId,
     mapping,
@@ -189,7 +190,7 @@ async def _in_source(ctx: sdk.Context, source: str) -> AsyncIterator[dict[str, A
     asked: dict[str, Any] = {
         "filter": {"timestamp": "created_time", "created_time": {"on_or_after": f"{began:%Y-%m-%dT%H:%M:00.000Z}"}},
         "sorts": [{"timestamp": "created_time", "direction": "ascending"}],
-        "page_size": PER_PAGE,
+        "page_size": PER_ANSWER,
     }
     for _ in range(PAGES):
         body = mapping(await ctx.http.post(f"/v1/data_sources/{source}/query", json=asked), "results")

@@ -17,7 +17,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.notion.provider import DatabaseId, mapping, objects, service, source_of, text_in
+from area.nodes.notion.provider import PER_ANSWER, DatabaseId, mapping, objects, service, source_of, text_in
 from area.nodes.notion.values import Page, moment, told
 
 EVERY = timedelta(minutes=1)
@@ -27,9 +27,8 @@ LATE = timedelta(seconds=10)
 OVERLAP = timedelta(minutes=10)
 """How far behind Notion's clock the next look begins; what it shows again is known by its key."""
 TO_THE_MINUTE = "%Y-%m-%dT%H:%M:00.000Z"
-PER_PAGE = 100
-PAGES = 5
-"""Pages of one look, so at most 500 items, for which Notion may take its time; the next goes on where it ended."""
+PAGES = 20
+"""Answers of one look, so at most 500 items, for which Notion may take its time; the next goes on where it ended."""
 
 
 class Where(sdk.Inputs):
@@ -153,7 +152,7 @@ async def _asked(ctx: sdk.Context, known: dict[str, Any], stamp: Stamp, followin
     asked: dict[str, Any] = {
         "filter": {"timestamp": stamp, stamp: {"on_or_after": known["since"]}},
         "sorts": [{"timestamp": stamp, "direction": "ascending"}],
-        "page_size": PER_PAGE,
+        "page_size": PER_ANSWER,
     }
     place = f"/v1/data_sources/{known['source']}/query"
     if not following:
