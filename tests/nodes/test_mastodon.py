@@ -144,6 +144,21 @@ async def test_an_instance_that_does_not_filter_is_not_believed(there: Mastodon,
     assert ctx.cursor == {"last": "9" * 30}
 
 
+async def test_a_row_that_lacks_what_each_has_does_not_hold_up_the_others(
+    there: Mastodon, context: MakeContext
+) -> None:
+    strange, other, last = there.write("@ada ?"), there.write("@ada other"), there.write("@ada last")
+    strange["created_at"] = None
+    other |= {"in_reply_to_id": 103, "language": ["en"]}
+    rows = list(there.notices.values())
+    ctx = context(lambda _: httpx.Response(200, json=rows), service=mastodon.service, cursor={"last": "0"})
+    told = await look(ctx, watching.mention)
+    assert [(one.id, one.reply_to, one.language) for one in told] == [
+        (other["id"], "103", None), (last["id"], None, "en"),
+    ]  # fmt: skip
+    assert f"post {strange['id']} is passed over" in ctx.lines[0][1]
+
+
 async def test_more_than_pages_are_read_in_order_and_none_is_lost(there: Mastodon, ctx: FakeContext) -> None:
     await look(ctx, watching.mention)
     many = watching.PAGES * SIGHT + 3

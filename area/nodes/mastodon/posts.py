@@ -52,7 +52,8 @@ def post_of(status: Mapping[str, Any]) -> Post:
     """A Status, flat. Raises: pydantic.ValidationError for one that lacks what each has."""
     account = status.get("account")
     account = account if isinstance(account, dict) else {}
-    html = str(status.get("content") or "")
+    html, language = str(status.get("content") or ""), status.get("language")
+    answered = status.get("in_reply_to_id")
     return Post.model_validate(
         {
             "id": str(status["id"]),
@@ -65,8 +66,8 @@ def post_of(status: Mapping[str, Any]) -> Post:
             "author_url": str(account.get("url") or ""),
             "is_bot": account.get("bot") is True,
             "visibility": str(status.get("visibility") or ""),
-            "language": status.get("language"),
-            "reply_to": status.get("in_reply_to_id"),
+            "language": language if isinstance(language, str) else None,
+            "reply_to": None if answered is None else str(answered),
             "mentions": _each(status.get("mentions"), "acct"),
             "tags": _each(status.get("tags"), "name"),
             "media": _each(status.get("media_attachments"), "url"),

@@ -4,12 +4,12 @@ https://docs.joinmastodon.org/methods/notifications/#get, https://docs.joinmasto
 https://docs.joinmastodon.org/api/guidelines/#pagination
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
 import httpx
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from area.nodes import sdk
 from area.nodes.mastodon.posts import Post, newer, order, post_of
@@ -60,7 +60,7 @@ async def mention(ctx: sdk.Context, where: Mentions) -> sdk.Page[Post]:
     if ctx.cursor is None:
         return sdk.Page([], {"last": await _newest(ctx, path, asked)})
     found, last = await _since(ctx, path, asked, str(ctx.cursor["last"]))
-    posts = [post_of(one["status"]) for one in found if one.get("type") == "mention" and _is_post(one.get("status"))]
+    posts = _posts(ctx, [one.get("status") for one in found if one.get("type") == "mention"])
     return sdk.Page([post for post in posts if where.bots_too or not post.is_bot], {"last": last})
 
 
@@ -79,8 +79,7 @@ async def post_by_account(ctx: sdk.Context, where: Author) -> sdk.Page[Post]:
     begun = str(ctx.cursor.get("from", last))
     # What is shown again is known by its id.
     found, last = await _since(ctx, _posts_of(author), asked, last, max(_before(last), begun, key=order))
-    posts = [post_of(one) for one in found if one.get("reblog") is None]
-    return sdk.Page(posts, {"author": author, "from": begun, "last": last})
+    return sdk.Page(_posts(ctx, found), {"author": author, "from": begun, "last": last})
 
 
 async def _author(ctx: sdk.Context, where: Author) -> str:
@@ -140,5 +139,14 @@ def _linked(answer: httpx.Response) -> str:
         return ""
 
 
-def _is_post(status: Any) -> bool:
-    return isinstance(status, dict) and bool(status.get("id")) and status.get("reblog") is None
+def _posts(ctx: sdk.Context, found: Iterable[Any]) -> list[Post]:
+    """Those that are posts. One that lacks what each has must not hold up the others."""
+    posts = list[Post]()
+    for status in found:
+        if isinstance(status, dict) and status.get("id") and status.get("reblog") is None:
+            try:
+                posts.append(post_of(status))
+            except ValidationError as error:
+                lacks = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+                ctx.log(f"The post {status['id']} is passed over: the instance does not tell its {lacks}.")
+    return posts
