@@ -19,7 +19,7 @@ from area.nodes import sdk
 VERSION = "2025-09-03"
 MOST_CHOICES = 100
 PER_ANSWER = 25
-"""Pages with their properties in one answer. Notion gives a hundred, which may be more than the megabyte that is read of an answer."""
+"""Pages with their properties in one answer. Notion gives a hundred, which may be more than the megabyte that is read."""
 IN_PATH = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")
 UNREPEATABLE = re.compile(r"POST \S*/v1/pages|PATCH \S*/v1/blocks/[^/]+/children")
 """Calls that write something new each time."""
