@@ -65,7 +65,7 @@ def _flat(draw: st.DrawFn, kind: str) -> str:
     return "{ " + " ".join(names) + " }"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(documents())
 def test_it_says_what_graphql_core_says(text: str) -> None:
     document = parse(text)
