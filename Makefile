@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 .DEFAULT_GOAL := help
+# Where it is set, each process would compile everything anew at its start, on and on.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help dev demo test check lint types imports drift bench chaos migrate schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do \
 		printf '  \033[36m%-9s\033[0m %s\n' "$$name" "$$text"; done
 
-$(STAMP): requirements-dev.txt pyproject.toml
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@python=; for candidate in python3.13 python3.12 python3.11 python3; do \
 		if command -v $$candidate >/dev/null 2>&1 && \
 			$$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
@@ -22,7 +24,9 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	if [ -x $(BIN)/python ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then rm -rf $(VENV); fi; \
 	echo "Setting up $(VENV) with $$python: once, about a minute."; \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt || { \
+	@# Two at once, for two cores; what is never imported is never compiled.
+	@pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile"; \
+	$$pip -r requirements.txt & first=$$!; $$pip -r requirements-dev.txt; second=$$?; wait $$first && [ $$second -eq 0 ] || { \
 		echo 'Installing the requirements failed; the lines above name the package. No network: mend it and run make again. No wheel' \
 			'for this system and no compiler: install gcc and the Python headers (on Debian: build-essential python3-dev).' >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
