@@ -72,16 +72,12 @@ def _run(console: Console, given: dict[str, str], port: int | None, world: World
         os.environ.update(chosen | (world.environment if world else {}))
         settings = load_settings()
         log.configure(settings.log_level)
-        try:
-            upgrade(settings.database_url.get_secret_value())
-            seeded = asyncio.run(_seed(settings))
-        except (OSError, asyncpg.PostgresError) as error:
-            raise EmbeddedError(
-                f"The database does not answer as it should ({type(error).__name__}: {error}); "
-                "check AREA_DATABASE_URL and AREA_REDIS_URL, or unset them to let `area dev` start its own."
-            ) from error
         supervisor = Supervisor(COMMANDS, chosen)
         try:
+            with _answering():
+                upgrade(settings.database_url.get_secret_value())
+                supervisor.tick()  # they load while the demo is planted
+                seeded = asyncio.run(_seed(settings))
             _start(supervisor, settings)
             console.print(banner(settings, seeded, world))
             if seeded.hook_url:
@@ -90,6 +86,17 @@ def _run(console: Console, given: dict[str, str], port: int | None, world: World
         finally:
             _ignore_signals()
             supervisor.close()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, asyncpg.PostgresError) as error:
+        raise EmbeddedError(
+            f"The database does not answer as it should ({type(error).__name__}: {error}); "
+            "check AREA_DATABASE_URL and AREA_REDIS_URL, or unset them to let `area dev` start its own."
+        ) from error
 
 
 async def _seed(settings: Settings) -> Seeded:
