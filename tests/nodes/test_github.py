@@ -210,6 +210,8 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
         ("`@ada and no more", "`@\u2060ada and no more"),
         ("_@ada_ &#64;ada @&#97;da", "_@\u2060ada_ @\u2060ada @\u2060&#97;da"),
         ("ada@example.com, 7 @ 3", "ada@example.com, 7 @ 3"),
+        ("(https://m.example/@ada/1) https://m.example/@ada", "(https://m.example/@ada/1) https://m.example/@ada"),
+        ("https://@ada https://a.b/_x_/@ada /@ada", "https://@\u2060ada https://a.b/_x_/@\u2060ada /@\u2060ada"),
     ],
 )
 def test_no_writing_of_a_name_notifies(given: str, wanted: str) -> None:

@@ -297,6 +297,8 @@ async def test_an_issue_is_written_and_nobody_is_called_by_text_from_elsewhere(
         ("_@ada_ **@all**", "_@\u2060ada_ **@\u2060all**"),
         ("&#64;ada &#x40;ada &commat;ada @&#97;da", "@\u2060ada @\u2060ada @\u2060ada @\u2060&#97;da"),
         ("ada@example.com, 7 @ 3", "ada@example.com, 7 @ 3"),
+        ("(https://m.example/@ada/1) https://m.example/@ada", "(https://m.example/@ada/1) https://m.example/@ada"),
+        ("https://@ada https://a.b/_x_/@ada /@ada", "https://@\u2060ada https://a.b/_x_/@\u2060ada /@\u2060ada"),
     ],
 )
 async def test_no_writing_of_a_name_notifies_and_neither_does_a_title(

@@ -13,6 +13,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._markdown import unmentioned
 from area.nodes.github.payloads import text
 from area.nodes.github.provider import REPO, many, one, service
 from area.nodes.github.repositories import Repository, assignee_choices, label_choices, path_of, repository_field
@@ -20,11 +21,6 @@ from area.nodes.github.repositories import Repository, assignee_choices, label_c
 MARK = "<!-- area -->"
 """Stands below what an AREA writes, where nobody sees it: by it `talk` keeps an AREA from answering itself for ever."""
 MOST_BODY = 65_536 - len(MARK) - 2
-JOINER = "\u2060"
-"""Word joiner, which nobody sees: behind an @ it makes a name that is nobody's."""
-AT = re.compile(r"(?<![A-Za-z0-9])(?:@|&(?:#0*64|#[xX]0*40|commat);)(?=[\w&])")
-"""What may be taken for a mention, before Markdown is read or after: it may stand behind any letter but ASCII's, within
-_emphasis_, behind a backtick that is never closed, or as an entity."""
 CLOCKS = timedelta(seconds=5)
 """How much earlier than our first attempt an issue may have been made, by GitHub's clock, to be that attempt's."""
 RECENT = timedelta(minutes=10)
@@ -50,7 +46,7 @@ class Words(In):
 
     def written(self) -> str:
         """The text as GitHub gets it."""
-        body = self.body if self.mentions else AT.sub(f"@{JOINER}", self.body)
+        body = self.body if self.mentions else unmentioned(self.body)
         return f"{body}\n\n{MARK}".lstrip()
 
 

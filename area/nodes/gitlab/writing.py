@@ -15,6 +15,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._markdown import JOINER, unmentioned
 from area.nodes.gitlab.projects import Project, label_choices, page_of, path_of, project_field
 from area.nodes.gitlab.provider import API, many, one, service
 
@@ -22,11 +23,6 @@ MARK = "<!-- area -->"
 """Stands below what an AREA writes, where nobody sees it: by it `items` keeps an AREA from answering itself for ever."""
 MOST_BODY = 600_000
 """Characters: GitLab takes 1,000,000, and what is kept from notifying grows by half at most."""
-JOINER = "\u2060"
-"""Word joiner, which nobody sees: behind an @ it makes a name that is nobody's, before a / a line that is no quick action."""
-AT = re.compile(r"(?<![A-Za-z0-9])(?:@|&(?:#0*64|#[xX]0*40|commat);)(?=[\w.&])")
-"""What GitLab may take for a mention, before it reads Markdown or after: it may stand behind any letter but ASCII's, within
-_emphasis_, behind a backtick that is never closed, or as an entity."""
 MOST_TITLE = 255
 ALIKE = 100
 """How many of the newest are looked through for one whose answer was lost."""
@@ -57,12 +53,13 @@ class Words(In):
 
         https://docs.gitlab.com/user/project/quick_actions/
         """
+        # With a word joiner before its / it is no quick action.
         body = re.sub(r"(?m)^/(?=\w)", f"{JOINER}/", re.sub(r"\r\n?", "\n", self.body))
         return f"{self.quiet(body).rstrip()}\n\n{MARK}".lstrip("\n")
 
     def quiet(self, text: str) -> str:
         """The text without mentions, unless they are wanted."""
-        return text if self.mentions else AT.sub(f"@{JOINER}", text)
+        return text if self.mentions else unmentioned(text)
 
 
 class NewIssue(Words):
