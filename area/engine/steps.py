@@ -281,6 +281,8 @@ class Steps:
                 state.attempt -= 1
                 until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
                 self._wait(run, state, until, of_node(error, place), f"{error.message}; waiting as asked")
+            case sdk.Unheard() if not safe:
+                return f"{error.message}. The call may have happened."
             case sdk.Unavailable():
                 self._retry(run, step, state, of_node(error, place))
             case sdk.Unknown():

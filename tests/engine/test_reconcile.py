@@ -33,6 +33,15 @@ async def act(ctx: sdk.Context, given: sdk.Inputs) -> Done:
     return Done(by="call")
 
 
+@service.reaction("Repeat", idempotent=True)
+async def repeat(ctx: sdk.Context, given: sdk.Inputs) -> Done:
+    """Does it, however often it is asked to."""
+    calls.append(ctx.idempotency_key)
+    if fails:
+        raise fails.pop()
+    return Done(by="call")
+
+
 @act.reconcile
 async def find(ctx: sdk.Context, given: sdk.Inputs) -> Done | None:
     """Says whether it was done."""
@@ -47,12 +56,13 @@ async def find(ctx: sdk.Context, given: sdk.Inputs) -> Done | None:
 def known(platform: Platform) -> Iterator[None]:
     """The service, in the catalogue while a test runs."""
     platform.registry.services[service.key] = service
-    platform.registry.reactions[act.key] = act
+    platform.registry.reactions |= {act.key: act, repeat.key: repeat}
     fails.clear()
     says.clear()
     calls.clear()
     yield
-    del platform.registry.services[service.key], platform.registry.reactions[act.key]
+    del platform.registry.services[service.key]
+    del platform.registry.reactions[act.key], platform.registry.reactions[repeat.key]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,7 @@ async def test_whoever_takes_over_asks_first(
     assert says == []
 
 
+@pytest.mark.parametrize("lost", [httpx.ReadTimeout("no answer"), sdk.Unheard("asked.test answered 502")])
 @pytest.mark.parametrize(
     ("answer", "status", "step", "effect", "by"),
     [
@@ -94,15 +105,32 @@ async def test_whoever_takes_over_asks_first(
     ],
 )
 async def test_an_answer_that_is_lost_is_asked_for(
-    world: World, answer: Any, status: str, step: str, effect: str, by: str | None
+    world: World, lost: Exception, answer: Any, status: str, step: str, effect: str, by: str | None
 ) -> None:
     area = await world.area(ReactionDraft("asked.act", {}, key="act"))
     await world.fire(area, {})
     run = await world.run_of(area)
-    fails.append(httpx.ReadTimeout("no answer"))
+    fails.append(lost)
     says.append(answer)
     await world.execute(run)
     found = (await world.steps(run))["act"]
     assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, 1)
     assert found["output"] == (None if by is None else {"by": by})
     assert says == []
+
+
+async def test_what_may_be_repeated_is_after_a_gateway_gave_up(world: World) -> None:
+    area = await world.area(ReactionDraft("asked.repeat", {}, key="act", retry={"attempts": 2}))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    fails.append(sdk.Unheard("asked.test answered 502"))
+
+    await world.execute(run)
+    waiting = (await world.steps(run))["act"]
+    await world.due_now(run)
+    await world.execute(run)
+
+    ended = (await world.steps(run))["act"]
+    assert (waiting["status"], waiting["error"]["code"], ended["status"]) == ("waiting", "UNAVAILABLE", "succeeded")
+    assert len(calls) == 2
+    assert len(set(calls)) == 1

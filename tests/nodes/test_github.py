@@ -349,22 +349,6 @@ FAILURES: list[tuple[httpx.Response, type[Exception], str]] = [
 ]
 
 
-async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(
-    there: GitHub, ctx: FakeContext
-) -> None:
-    for status, kind in ((502, sdk.Unknown), (504, sdk.Unknown), (500, sdk.Unavailable)):
-        for node, given in (
-            (issues.create_issue, issues.NewIssue(**IN, title="x")),
-            (issues.comment_on, issues.NewComment(**IN, number=1, body="x")),
-        ):
-            there.next(Fault(status=status), "POST")
-            with pytest.raises(kind):
-                await node.fn(ctx, given)
-        there.next(Fault(status=status), "POST")
-        with pytest.raises(sdk.Unavailable):
-            await issues.add_labels.fn(ctx, issues.MoreLabels(**IN, number=1, labels=["bug"]))
-
-
 @pytest.mark.parametrize(("answer", "kind", "words"), FAILURES, ids=range(len(FAILURES)))
 async def test_a_failure_says_what_it_means(
     context: MakeContext, answer: httpx.Response, kind: type[Exception], words: str

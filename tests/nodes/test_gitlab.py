@@ -388,20 +388,6 @@ async def test_what_may_have_been_written_is_asked_for(there: GitLab, site: Proj
     assert await writing.create_issue.reconciler(ctx, issue) is None, "an earlier one of the same words"
 
 
-async def test_a_gateway_that_gave_up_on_what_cannot_be_repeated_is_asked_again(
-    there: GitLab, ctx: FakeContext
-) -> None:
-    for node, given in (
-        (writing.create_issue, writing.NewIssue(**IN, title="x")),
-        (writing.comment_on, writing.NewComment(**IN, number=1, body="x")),
-        (pipelines.trigger_pipeline, pipelines.Start(**IN, ref="main")),
-    ):
-        for status, kind in ((502, sdk.Unknown), (504, sdk.Unknown), (524, sdk.Unknown), (500, sdk.Unavailable)):
-            there.next(Fault(status=status), "POST")
-            with pytest.raises(kind):
-                await node.fn(ctx, given)
-
-
 async def test_a_list_too_long_to_be_sure_leaves_it_to_a_person(there: GitLab, site: Project, ctx: FakeContext) -> None:
     there._new_issue(site, there.users[0], {"title": "x"})
     ctx.tried_since = datetime.now(UTC)

@@ -126,6 +126,24 @@ def test_statuses_mean(status: int, authorised: bool, error: type[sdk.NodeError]
         sdk.map_response(answer(status), authorised=authorised)
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "error"),
+    [
+        ("POST", 502, sdk.Unheard),
+        ("PATCH", 504, sdk.Unheard),
+        ("PUT", 520, sdk.Unheard),
+        ("DELETE", 524, sdk.Unheard),
+        ("POST", 503, sdk.Unavailable),
+        ("GET", 502, sdk.Unavailable),
+        ("HEAD", 504, sdk.Unavailable),
+    ],
+)
+def test_a_gateway_that_gave_up_leaves_open_what_was_written(method: str, status: int, error: type) -> None:
+    with pytest.raises(sdk.Unavailable) as raised:
+        sdk.map_response(httpx.Response(status, request=httpx.Request(method, "https://api.test/x")))
+    assert type(raised.value) is error
+
+
 def test_good_statuses_raise_nothing() -> None:
     for status in (200, 204, 301, 304):
         sdk.map_response(answer(status))

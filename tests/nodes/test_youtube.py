@@ -370,17 +370,6 @@ async def test_a_comment_is_looked_for_among_all_since_the_first_attempt(there: 
         await reactions.comment.reconciler(ctx, said)
 
 
-async def test_a_gateway_that_gave_up_on_a_comment_is_asked_again_and_the_rest_is_repeated(
-    context: MakeContext,
-) -> None:
-    for status in (502, 504):
-        ctx = context(lambda _, status=status: httpx.Response(status), service=youtube.service)
-        with pytest.raises(sdk.Unknown, match="may have been written"):
-            await reactions.comment.fn(ctx, reactions.NewComment(video="dQw4w9WgXcQ", text="x"))
-        with pytest.raises(sdk.Unavailable):
-            await reactions.like.fn(ctx, reactions.Which(video="dQw4w9WgXcQ"))
-
-
 # Accounts, quota, inputs
 
 

@@ -158,6 +158,11 @@ class Bluesky(StandIn):
         mine = f"at://{ADA}/{REPOSTS}/"
         return [record["subject"]["uri"] for uri, record in self.records.items() if uri.startswith(mine)]
 
+    @property
+    def hint(self) -> str:
+        """Ada's handle and app password."""
+        return f"Connect the account ada.bsky.test by the app password {PASSWORD}."
+
     def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
         """What a person can make happen."""
 
@@ -165,7 +170,7 @@ class Bluesky(StandIn):
             self.now = datetime.now(UTC)
             self.write("@ada.bsky.test Grüße 🎉")
 
-        return {f"Grace mentions Ada (ada.bsky.test, {PASSWORD})": mention}
+        return {"Grace mentions Ada": mention}
 
     # How it looks
 

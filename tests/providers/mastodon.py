@@ -156,13 +156,18 @@ class Mastodon(StandIn):
             if row["account"]["id"] == "1001" and number in self.sources
         ]
 
+    @property
+    def hint(self) -> str:
+        """Ada's access token."""
+        return f"Connect the account at the instance {self.url} by the access token {TOKEN}."
+
     def tricks(self) -> Mapping[str, Callable[[], Awaitable[Any]]]:
         """What a person can make happen."""
 
         async def mention() -> None:
             self.write("@ada Grüße 🎉")
 
-        return {f"Grace mentions Ada (token {TOKEN})": mention}
+        return {"Grace mentions Ada": mention}
 
     # How it looks
 

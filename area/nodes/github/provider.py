@@ -62,17 +62,9 @@ async def revoke(ctx: sdk.Context, grant: sdk.Grant) -> None:
         return
 
 
-UNHEARD = frozenset({502, 504})
-"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same."""
-UNREPEATABLE = re.compile(r"POST .*/(issues|comments|dispatches)")
-"""Calls that would do it a second time: these are asked for instead."""
-
-
 def judge(response: httpx.Response) -> None:
     """Raise what a failing answer means at GitHub; rate limits that say how long are left to the common parser."""
     status, said = response.status_code, words(response)
-    if status in UNHEARD and UNREPEATABLE.fullmatch(f"{response.request.method} {response.request.url.path}"):
-        raise sdk.Unknown(f"GitHub's gateway answered {status}, so it may have been done all the same.")
     if response.is_redirect:
         moved = "The repository has been renamed or moved: choose it again under its present name."
         raise sdk.Rejected(moved, code="MOVED")

@@ -24,10 +24,6 @@ MAINTAINERS = (
 MOVED = "The project has been renamed or moved: choose it again under its present path."
 
 
-UNHEARD = frozenset({502, 504, 520, 524})
-"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same; 52x are of gitlab.com's."""
-
-
 class Token(sdk.Inputs):
     """A personal, project or group access token, and whose it is."""
 
@@ -76,8 +72,6 @@ def judge(response: httpx.Response) -> None:
     What is posted to GitLab is made anew each time: after a gateway that gave up it is asked for, and not repeated.
     """
     status, said = response.status_code, words(response)
-    if status in UNHEARD and response.request.method == "POST":
-        raise sdk.Unknown(f"GitLab's gateway answered {status}, so it may have been done all the same.")
     if response.is_redirect or (status == 405 and "moved project" in said):
         raise sdk.Rejected(MOVED, code="MOVED")
     if status == 404:

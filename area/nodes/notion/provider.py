@@ -21,10 +21,6 @@ MOST_CHOICES = 100
 PER_ANSWER = 25
 """Pages with their properties in one answer. Notion gives a hundred, which may be more than the megabyte that is read."""
 IN_PATH = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")
-UNREPEATABLE = re.compile(r"POST \S*/v1/pages|PATCH \S*/v1/blocks/[^/]+/children")
-"""Calls that write something new each time."""
-UNHEARD = frozenset({502, 504})
-"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same."""
 
 
 class Gone(sdk.Rejected):
@@ -53,13 +49,11 @@ def judge(response: httpx.Response) -> None:
 
     https://developers.notion.com/reference/status-codes
     """
-    status, request = response.status_code, response.request
+    status = response.status_code
     if status < 400 or status in (401, 408) or sdk.throttled(response) is not None:
         return
     code, said = _said(response)
     if status >= 500:
-        if status in UNHEARD and UNREPEATABLE.fullmatch(f"{request.method} {request.url.path}"):
-            raise sdk.Unknown(f"Notion's gateway answered {status}, so it may have been written. It says: {said}")
         return
     if status == 404:
         told = "There is no such page or database, or it is not shared with the connection: open it in Notion and add it there."

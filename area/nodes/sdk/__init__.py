@@ -28,6 +28,7 @@ from area.nodes.sdk.errors import (
     SubscriptionEnded,
     Throttled,
     Unavailable,
+    Unheard,
     Unknown,
 )
 from area.nodes.sdk.limits import Limits, read_limits, retry_after, throttled
@@ -124,6 +125,7 @@ __all__ = [
     "Throttled",
     "Tick",
     "Unavailable",
+    "Unheard",
     "Unknown",
     "Unsigned",
     "Verify",

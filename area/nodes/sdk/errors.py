@@ -4,6 +4,7 @@
   - ``Rejected``: the user must change something; no retry.
   - ``Throttled``: wait ``retry_after`` seconds and try again; not counted as an attempt.
   - ``Unavailable``: retry with backoff.
+    - ``Unheard``: the same where the call may be repeated, else as ``Unknown``.
   - ``Reconnect``: the account's consent is gone; park the run and mark the account.
   - ``Unknown``: the call may have happened; ask ``reconcile``, or stop for a human.
   - ``BadSignature``: a webhook delivery that its sender did not sign.
@@ -59,6 +60,10 @@ class Unavailable(NodeError):
     """The provider failed, and nothing happened there; a later attempt may succeed."""
 
     default_code = "UNAVAILABLE"
+
+
+class Unheard(Unavailable):
+    """A gateway gave up on the provider, which may have done what it was asked: tried again where that does no harm."""
 
 
 class Reconnect(NodeError):

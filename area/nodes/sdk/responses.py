@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from area.core.http import EgressRefused, ResponseTooLarge
-from area.nodes.sdk.errors import NodeError, Reconnect, Rejected, Throttled, Unavailable, Unknown
+from area.nodes.sdk.errors import NodeError, Reconnect, Rejected, Throttled, Unavailable, Unheard, Unknown
 from area.nodes.sdk.limits import throttled
 
 SNIPPET = 300
+GAVE_UP = frozenset({502, 504, 520, 524})
+"""What a gateway says of a provider that it heard nothing usable from: RFC 9110, 15.6.3 and 15.6.5, and Cloudflare's own."""
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 REFUSED = (EgressRefused, ResponseTooLarge, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects)
 
@@ -25,6 +28,8 @@ def map_response(response: httpx.Response, *, authorised: bool = False) -> None:
     wait = throttled(response)
     if wait is not None:
         raise Throttled(said, retry_after=wait)
+    if status in GAVE_UP and response.request.method not in READS:
+        raise Unheard(said)
     if status == 408 or status >= 500:
         raise Unavailable(said)
     if status == 401 and authorised:

@@ -1,6 +1,5 @@
 """The service itself, and what Spotify's answers mean. API: https://developer.spotify.com/documentation/web-api/concepts/api-calls"""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,10 +16,6 @@ PLAYLISTS = "playlist-read-private"
 PLAYLISTS_CHANGE = ("playlist-modify-public", "playlist-modify-private")
 PLAYER = "user-read-playback-state"
 PLAYER_CHANGE = "user-modify-playback-state"
-UNREPEATABLE = re.compile(r"POST \S*/playlists/[^/]+/items|POST \S*/me/player/next|PUT \S*/me/player/play")
-"""Calls that do something more each time; to play without saying what goes on, and has no body."""
-UNHEARD = frozenset({502, 504})
-"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same."""
 SHOWN = 300
 """Characters of an error that are quoted."""
 
@@ -38,10 +33,7 @@ def judge(response: httpx.Response) -> None:
 
     The player gives a ``reason`` beside the words: https://developer.spotify.com/documentation/web-api/reference/start-a-users-playback
     """
-    status, request = response.status_code, response.request
-    if status in UNHEARD and UNREPEATABLE.fullmatch(f"{request.method} {request.url.path}"):
-        told = f"Spotify's gateway answered {status}, so it may have happened. It says: {_words(response)}"
-        raise sdk.Unknown(told) if request.method == "POST" or request.content else sdk.Unavailable(told)
+    status = response.status_code
     if status < 400 or status in (401, 408) or status >= 500 or sdk.throttled(response) is not None:
         return
     said, reason = _words(response), str(_error(response).get("reason") or "")

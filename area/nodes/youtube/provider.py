@@ -24,8 +24,6 @@ PAGES = 4
 """Pages of choices that are read."""
 HUB_PATH = "/subscribe"
 COMMENTS = "/commentThreads"
-UNHEARD = frozenset({502, 504})
-"""Answers of a gateway that has heard nothing of what is behind it, which may go on all the same."""
 
 CHANNEL = r"^(https?://(www\.|m\.)?youtube\.com/channel/)?UC[A-Za-z0-9_-]{1,62}/?$"
 VIDEO = (
@@ -49,8 +47,6 @@ service = google.google(
 def judge(response: httpx.Response) -> None:
     """Google's errors as everywhere; the hub's are plain text. A comment is the one thing that a repetition would make twice."""
     status, request = response.status_code, response.request
-    if status in UNHEARD and request.method == "POST" and request.url.path.endswith(COMMENTS):
-        raise sdk.Unknown(f"YouTube's gateway answered {status}, so the comment may have been written all the same.")
     if request.url.path != HUB_PATH or status in (401, 408) or sdk.throttled(response) is not None:
         google.judge(response)
     elif 400 <= status < 500:
