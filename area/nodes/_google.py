@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from area.nodes import sdk
+from area.nodes._answers import read, strange
 
 USERINFO = "https://www.googleapis.com/oauth2/v2/userinfo"
 SCOPE = "https://www.googleapis.com/auth/"
@@ -117,16 +118,10 @@ def mapping(response: httpx.Response, *needed: str, safe: bool = False) -> dict[
 
     ``safe`` says that the call can be repeated all the same.
     """
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
+    found = read(response)
     if isinstance(found, dict) and "error" not in found and all(found.get(name) is not None for name in needed):
         return found
-    told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    if safe or response.request.method == "GET":
-        raise sdk.Unavailable(told)
-    raise sdk.Unknown(f"{told} The call may have happened.")
+    raise strange(response, safe=safe or None)
 
 
 def listed(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._answers import one, read
 from area.nodes.github.issues import In
-from area.nodes.github.provider import REPO, Gone, one, read, service
+from area.nodes.github.provider import REPO, Gone, service
 from area.nodes.github.repositories import branch_choices, escaped, path_of
 
 MOST_FILE = 500_000

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from area.nodes import sdk
+from area.nodes._answers import one
 from area.nodes.github.payloads import within
-from area.nodes.github.provider import HOOKS, Gone, one, service
+from area.nodes.github.provider import HOOKS, Gone, service
 from area.nodes.github.repositories import pages, path_of
 
 SIGNED = sdk.HmacSha256("x-hub-signature-256")

@@ -13,9 +13,10 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._answers import many, one
 from area.nodes._markdown import unmentioned
 from area.nodes.github.payloads import text
-from area.nodes.github.provider import REPO, many, one, service
+from area.nodes.github.provider import REPO, service
 from area.nodes.github.repositories import Repository, assignee_choices, label_choices, path_of, repository_field
 
 MARK = "<!-- area -->"

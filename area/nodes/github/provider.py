@@ -13,6 +13,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import one
 
 VERSION = "2022-11-28"
 PATIENCE = 60.0
@@ -178,34 +179,3 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
         avatar_url=found.get("avatar_url") or None,
         facts={"login": str(found["login"])},
     )
-
-
-def one(response: httpx.Response, *needed: str) -> dict[str, Any]:
-    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
-    found = read(response)
-    if isinstance(found, dict) and all(found.get(name) is not None for name in needed):
-        return found
-    raise _nonsense(response)
-
-
-def many(response: httpx.Response) -> list[dict[str, Any]]:
-    """The objects of an answer. Raises: Unavailable or Unknown, as `one`."""
-    found = read(response)
-    if isinstance(found, list):
-        return [item for item in found if isinstance(item, dict)]
-    raise _nonsense(response)
-
-
-def read(response: httpx.Response) -> Any:
-    """What an answer holds; None when it is no JSON."""
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _nonsense(response: httpx.Response) -> sdk.NodeError:
-    told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    if response.request.method == "GET":
-        return sdk.Unavailable(told)
-    return sdk.Unknown(f"{told} The call may have happened.")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from area.nodes import sdk
-from area.nodes.github.provider import many, one
+from area.nodes._answers import many, one
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+$"
 PER_PAGE = 100

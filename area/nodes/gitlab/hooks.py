@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from area.nodes import sdk
+from area.nodes._answers import one
 from area.nodes.gitlab.projects import pages, path_of
-from area.nodes.gitlab.provider import API, Gone, one, service
+from area.nodes.gitlab.provider import API, Gone, service
 
 SECRET = sdk.SharedToken("x-gitlab-token")
 FLAGS = ("push_events", "merge_requests_events", "pipeline_events", "issues_events")

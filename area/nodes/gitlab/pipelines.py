@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import many, one
 from area.nodes.gitlab.projects import branch_choices, path_of
-from area.nodes.gitlab.provider import API, many, one, service
+from area.nodes.gitlab.provider import API, service
 from area.nodes.gitlab.writing import In, began, made
 
 MOST_ALIKE = 5

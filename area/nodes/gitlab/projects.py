@@ -12,7 +12,8 @@ import httpx
 from pydantic import BeforeValidator, Field
 
 from area.nodes import sdk
-from area.nodes.gitlab.provider import V4, many
+from area.nodes._answers import many
+from area.nodes.gitlab.provider import V4
 
 SEGMENT = r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]*"
 PATH = rf"^{SEGMENT}(/{SEGMENT})+$"

@@ -12,6 +12,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._answers import one
 
 API = "api"
 """The one scope by which anything can be written, webhooks among it; `READ_API` and `READ_USER` are parts of it."""
@@ -174,33 +175,3 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
         avatar_url=found.get("avatar_url") or None,
         facts={"id": number, "username": username},
     )
-
-
-def one(response: httpx.Response, *needed: str) -> dict[str, Any]:
-    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
-    found = _read(response)
-    if isinstance(found, dict) and all(found.get(name) is not None for name in needed):
-        return found
-    raise _nonsense(response)
-
-
-def many(response: httpx.Response) -> list[dict[str, Any]]:
-    """The objects of an answer. Raises: Unavailable or Unknown, as `one`."""
-    found = _read(response)
-    if isinstance(found, list):
-        return [item for item in found if isinstance(item, dict)]
-    raise _nonsense(response)
-
-
-def _read(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _nonsense(response: httpx.Response) -> sdk.NodeError:
-    told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    if response.request.method == "GET":
-        return sdk.Unavailable(told)
-    return sdk.Unknown(f"{told} The call may have happened.")

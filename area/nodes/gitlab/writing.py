@@ -15,9 +15,10 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._answers import many, one
 from area.nodes._markdown import JOINER, unmentioned
 from area.nodes.gitlab.projects import Project, label_choices, page_of, path_of, project_field
-from area.nodes.gitlab.provider import API, many, one, service
+from area.nodes.gitlab.provider import API, service
 
 MARK = "<!-- area -->"
 """Stands below what an AREA writes, where nobody sees it: by it `items` keeps an AREA from answering itself for ever."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from area.nodes import sdk
+from area.nodes._answers import read, strange
 
 LIBRARY_READ = "user-library-read"
 LIBRARY_CHANGE = "user-library-modify"
@@ -111,13 +112,10 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
 
 def mapping(response: httpx.Response, *needed: str) -> dict[str, Any]:
     """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
+    found = read(response)
     if isinstance(found, dict) and "error" not in found and all(found.get(name) is not None for name in needed):
         return found
-    raise _strange(response, safe=response.request.method == "GET")
+    raise strange(response)
 
 
 def accepted(response: httpx.Response, *, safe: bool) -> None:
@@ -127,12 +125,7 @@ def accepted(response: httpx.Response, *, safe: bool) -> None:
     """
     said = response.text.lstrip()
     if "html" in response.headers.get("content-type", "") or said.startswith("<") or _error(response):
-        raise _strange(response, safe=safe)
-
-
-def _strange(response: httpx.Response, *, safe: bool) -> sdk.NodeError:
-    told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    return sdk.Unavailable(told) if safe else sdk.Unknown(f"{told} The call may have happened.")
+        raise strange(response, safe=safe)
 
 
 def listed(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

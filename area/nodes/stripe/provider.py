@@ -11,6 +11,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._answers import read
 
 VERSION = "2026-06-24.dahlia"
 """Of answers and of deliveries alike, whatever version the account is set to."""
@@ -223,14 +224,6 @@ def one(response: httpx.Response, kind: str) -> dict[str, Any]:
 
 def _is(found: Any, kind: str) -> bool:
     return isinstance(found, dict) and found.get("object") == kind and bool(text(found, "id"))
-
-
-def read(response: httpx.Response) -> Any:
-    """What an answer holds; None when it is no JSON."""
-    try:
-        return response.json()
-    except ValueError:
-        return None
 
 
 def nonsense(response: httpx.Response) -> sdk.Unavailable:

@@ -12,6 +12,7 @@ import httpx
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from area.nodes import sdk
+from area.nodes._answers import strange
 
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"  # noqa: S105 - an address
 ADDRESS = r"^(https?://)?((www|m)\.)?(twitch\.tv/)?@?[A-Za-z0-9_]{1,25}/?$"
@@ -131,10 +132,7 @@ def data(response: httpx.Response, *needed: str) -> list[dict[str, Any]]:
         found = None
     if isinstance(found, list) and all(_has(item, needed) for item in found):
         return found
-    told = f"{response.request.url.host} answered {response.status_code} with something else than its API promises."
-    if response.request.method == "GET":
-        raise sdk.Unavailable(told)
-    raise sdk.Unknown(f"{told} The call may have happened.")
+    raise strange(response)
 
 
 def only(found: list[dict[str, Any]], what: str) -> dict[str, Any]:
