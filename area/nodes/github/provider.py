@@ -135,12 +135,14 @@ def words(response: httpx.Response) -> str:
         return ""
     told = [str(body.get("message") or "")]
     listed = body.get("errors")
-    for one in listed if isinstance(listed, list) else [listed or ""]:
-        if isinstance(one, dict):
-            field = ".".join(str(one[name]) for name in ("resource", "field") if one.get(name))
-            told.append(" ".join(part for part in (field, str(one.get("message") or one.get("code") or "")) if part))
+    for problem in listed if isinstance(listed, list) else [listed or ""]:
+        if isinstance(problem, dict):
+            field = ".".join(str(problem[name]) for name in ("resource", "field") if problem.get(name))
+            told.append(
+                " ".join(part for part in (field, str(problem.get("message") or problem.get("code") or "")) if part)
+            )
         else:
-            told.append(str(one))
+            told.append(str(problem))
     return "; ".join(" ".join(part.split()) for part in told if part)[:400]
 
 
