@@ -7,8 +7,10 @@ take over a subscription that is there already, and a removal of what is gone is
 
 import asyncio
 import random
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -25,6 +27,8 @@ LOOK_EVERY = timedelta(hours=6)
 """How often the provider is asked whether a subscription is still there."""
 CALL_SECONDS = 45.0
 """Longest that one hook's calls may take: less than its lease."""
+LEAVE_SECONDS = 10.0
+"""Longest that a disconnection waits for its subscriptions to end."""
 
 SUBSCRIBED = """
 UPDATE hooks SET remote_id = $3, topic = coalesce($4, topic), secret = coalesce($5, secret), subscribed_at = now(),
@@ -50,6 +54,21 @@ WHERE id = $1 AND lease_until = $2
 UNSUBSCRIBED = """
 UPDATE hooks SET remote_id = NULL, expires_at = NULL, lease_until = NULL,
   next_due_at = CASE WHEN status = 'pending' THEN now() END
+WHERE id = $1 AND lease_until = $2
+"""
+
+# What an account that goes is subscribed to: leased, so that no scheduler deals with it meanwhile.
+LEAVING = """
+UPDATE hooks SET lease_until = now() + interval '60 seconds' FROM connected_accounts AS account
+WHERE hooks.account_id = account.id AND account.id = $1 AND account.user_id = $2 AND account.status <> 'revoked'
+  AND hooks.kind = 'webhook' AND hooks.remote_id IS NOT NULL AND (hooks.lease_until IS NULL OR hooks.lease_until < now())
+RETURNING hooks.id, hooks.action, hooks.config, hooks.account_id, hooks.remote_id, hooks.lease_until
+"""
+
+# The next look finds no account, and tells the owner.
+LEFT = """
+UPDATE hooks SET remote_id = NULL, expires_at = NULL, lease_until = NULL,
+  next_due_at = CASE WHEN status <> 'unused' THEN now() END
 WHERE id = $1 AND lease_until = $2
 """
 
@@ -150,15 +169,41 @@ def _unheard(hook: asyncpg.Record, action: sdk.Action) -> dict[str, Any] | None:
     return reasons.of_look(action.key, sdk.Unavailable(told, code="UNCONFIRMED"))
 
 
-async def _end(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:
-    """End a subscription that no AREA needs, unless another hook lives by it."""
+async def disconnect(platform: Platform, user_id: UUID, account_id: UUID) -> None:
+    """Disconnect an account; what it is subscribed to ends first, while there is something to end it with. Raises: NotFound.
+
+    A provider that is down does not keep anybody from leaving: what has not ended in time is let go.
+    """
+    hooks = await platform.db.pool.fetch(LEAVING, account_id, user_id)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            for hook in hooks:  # one by one: the last of those that share a subscription ends it
+                await _leave(platform, hook)
+    for hook in hooks:
+        await platform.db.pool.execute(LEFT, hook["id"], hook["lease_until"])
+    await platform.accounts.disconnect(user_id, account_id)
+
+
+async def _leave(platform: Platform, hook: asyncpg.Record) -> None:
+    try:
+        action = platform.registry.action(hook["action"])
+        if action.unsubscriber is not None:
+            await _end(platform, hook, action, action.inputs.model_validate(hook["config"]), done=LEFT)
+    except Exception as error:  # whatever it was, the account goes
+        logger.warning("subscription.let_go", hook=str(hook["id"]), action=hook["action"], reason=repr(error))
+
+
+async def _end(
+    platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs, done: str = UNSUBSCRIBED
+) -> None:
+    """End a subscription that is not needed any more, unless another hook lives by it."""
     pool, remote_id = platform.db.pool, hook["remote_id"]
     shared = remote_id is not None and action.app_level and await pool.fetchval(SHARED, hook["id"])
     if remote_id is not None and not shared:
         await _remove(platform, hook, action, where)
         if action.app_level:
             await pool.execute(BEREFT, hook["id"], remote_id)
-    await pool.execute(UNSUBSCRIBED, hook["id"], hook["lease_until"])
+    await pool.execute(done, hook["id"], hook["lease_until"])
 
 
 async def _remove(platform: Platform, hook: asyncpg.Record, action: sdk.Action, where: sdk.Inputs) -> None:

@@ -12,6 +12,7 @@ from strawberry.scalars import JSON
 
 from area.core.errors import InvalidInput
 from area.core.ids import to_global
+from area.engine import subscriptions
 from area.engine.connections.flow import Wanted
 from area.engine.connections.outcomes import Result
 from area.graphql.accounts import ConnectedAccount
@@ -168,7 +169,7 @@ class AccountMutations:
     ) -> DisconnectAccountPayload | None:
         """Disconnect an account."""
         account_id = row_id(input.id, "ConnectedAccount")
-        await info.context.platform.accounts.disconnect(info.context.user_id, account_id)
+        await subscriptions.disconnect(info.context.platform, info.context.user_id, account_id)
         return DisconnectAccountPayload(disconnected_id=strawberry.ID(to_global("ConnectedAccount", account_id)))
 
     @mutates(AccountPayload, description="Give an account a name.")

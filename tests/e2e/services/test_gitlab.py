@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from area.core.errors import InvalidInput
+from area.core.errors import InvalidInput, NotFound
 from area.core.settings import Settings
 from area.db.models import Area
 from area.engine import polling
 from area.engine.areas import ReactionDraft, delete_area
+from area.engine.subscriptions import disconnect
 from area.nodes.gitlab.writing import MARK
 from tests.contract.test_gitlab import audit
 from tests.engine.living import Living, living
@@ -306,3 +307,46 @@ async def test_a_project_that_may_not_be_watched_is_told_at_its_source(story: St
         draft = step(account, SAY, number=1, body="x")
         with pytest.raises(AssertionError, match=words):
             await story.look(await story.area(draft, action=ISSUE, account_id=account, config={"project": path}))
+
+
+async def test_who_disconnects_is_not_delivered_to_any_more_until_he_is_back(story: Story) -> None:
+    account = await story.connect("gitlab", PUSH, CREATE)
+    area = await story.listening(account, told(account))
+    asked = step(account, CREATE, title="{{ trigger.title }}")
+    merged = await story.area(asked, action=MERGE, account_id=account, config={"project": SITE})
+    await story.look(merged)
+    assert len(story.site.hooks) == 2
+
+    await disconnect(story.platform, story.user, account)
+    assert story.site.hooks == {}
+    await polling.tick(story.platform)
+    states = await story.pool.fetch(
+        "SELECT status, failure ->> 'code' AS code FROM hooks WHERE account_id = $1", account
+    )
+    assert [tuple(state) for state in states] == [("broken", "ACCOUNT_DISCONNECTED")] * 2
+
+    assert await story.connect("gitlab", PUSH, CREATE) == account
+    await polling.tick(story.platform)
+    assert len(story.site.hooks) == 2
+    await story.there.pushed("back")
+    (run,) = await story.runs(area)
+    assert await story.status(run) == "succeeded"
+
+
+async def test_a_provider_that_is_down_does_not_keep_anybody_subscribed_here(story: Story) -> None:
+    account = await story.connect("gitlab", PUSH)
+    await story.listening(account, told(account))
+    story.there.next(Fault(status=500), "DELETE")
+    await disconnect(story.platform, story.user, account)
+    assert await story.pool.fetchval("SELECT remote_id FROM hooks WHERE account_id = $1", account) is None
+    assert (await story.row(account))["status"] == "revoked"
+    with pytest.raises(NotFound):
+        await disconnect(story.platform, story.user, account)
+
+
+async def test_nobody_ends_what_another_is_subscribed_to(story: Story) -> None:
+    account = await story.connect("gitlab", PUSH)
+    await story.listening(account, told(account))
+    with pytest.raises(NotFound):
+        await disconnect(story.platform, uuid4(), account)
+    assert len(story.site.hooks) == 1
