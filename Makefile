@@ -24,9 +24,10 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	if [ -x $(BIN)/python ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then rm -rf $(VENV); fi; \
 	echo "Setting up $(VENV) with $$python: once, about a minute."; \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
-	@# Two at once, for two cores; what is never imported is never compiled.
+	@# Dealt out to two installers, for two cores; what is never imported is never compiled.
+	@awk '/^[^ ]/ { n++ } { print > ("$(VENV)/half-" n % 2 ".txt") }' requirements.txt requirements-dev.txt
 	@pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile"; \
-	$$pip -r requirements.txt & first=$$!; $$pip -r requirements-dev.txt; second=$$?; wait $$first && [ $$second -eq 0 ] || { \
+	$$pip -r $(VENV)/half-0.txt & first=$$!; $$pip -r $(VENV)/half-1.txt; second=$$?; wait $$first && [ $$second -eq 0 ] || { \
 		echo 'Installing the requirements failed; the lines above name the package. No network: mend it and run make again. No wheel' \
 			'for this system and no compiler: install gcc and the Python headers (on Debian: build-essential python3-dev).' >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
