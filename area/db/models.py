@@ -230,7 +230,7 @@ class Area(_Row):
         _one_of("overlap", Overlap),
         Index("ix_areas_user_id_id", "user_id", "id"),
         Index("ix_areas_failing", "id", postgresql_where=text("failures_in_row > 0")),
-        Index("ix_areas_hook_id_live", "hook_id", postgresql_where=text("is_enabled AND deleted_at IS NULL")),
+        Index("ix_areas_hook_id", "hook_id", postgresql_where=text("deleted_at IS NULL")),
     )
 
 
