@@ -4,6 +4,10 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+# The locked pip, put there by the one that Python brings: it takes half the time. What is never imported is never compiled.
+INSTALL := install --quiet --disable-pip-version-check --no-deps --no-compile
+NOT_INSTALLED := Installing the requirements failed; the lines above name the package. No network: mend it and run make again. \
+	No wheel for this system and no compiler: install gcc and the Python headers (on Debian: build-essential python3-dev).
 .DEFAULT_GOAL := help
 # Where it is set, each process would compile everything anew at its start, on and on.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,14 +27,15 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 		exit 1; fi; \
 	if [ -x $(BIN)/python ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then rm -rf $(VENV); fi; \
 	echo "Setting up $(VENV) with $$python: once, about a minute."; \
-	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
-	@# Dealt out to two installers, for two cores; what is never imported is never compiled.
-	@awk '/^[^ ]/ { n++ } { print > ("$(VENV)/half-" n % 2 ".txt") }' requirements.txt requirements-dev.txt
-	@pip="$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile"; \
-	$$pip -r $(VENV)/half-0.txt & first=$$!; $$pip -r $(VENV)/half-1.txt; second=$$?; wait $$first && [ $$second -eq 0 ] || { \
-		echo 'Installing the requirements failed; the lines above name the package. No network: mend it and run make again. No wheel' \
-			'for this system and no compiler: install gcc and the Python headers (on Debian: build-essential python3-dev).' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	bundled=$$($$python -c 'import ensurepip, pathlib; print(*pathlib.Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"))'); \
+	[ -x $(BIN)/python ] || $$python -m venv $${bundled:+--without-pip} $(VENV); \
+	awk '/^[^ ]/ { n++; wanted = /^pip==/ } { print > ("$(VENV)/" (wanted ? "pip" : "half-" n % 2) ".txt") }' requirements.txt requirements-dev.txt; \
+	if [ -n "$$bundled" ]; then pip="$$bundled/pip"; else pip='-m pip'; fi; \
+	$(BIN)/python $$pip $(INSTALL) --require-hashes -r $(VENV)/pip.txt || { echo '$(NOT_INSTALLED)' >&2; exit 1; }
+	@# Dealt out to two installers, for two cores.
+	@$(BIN)/python -m pip $(INSTALL) --require-hashes -r $(VENV)/half-0.txt & first=$$!; \
+	$(BIN)/python -m pip $(INSTALL) --require-hashes -r $(VENV)/half-1.txt; second=$$?; \
+	wait $$first && [ $$second -eq 0 ] && $(BIN)/python -m pip $(INSTALL) --no-build-isolation -e . || { echo '$(NOT_INSTALLED)' >&2; exit 1; }
 	@touch $@
 
 dev: $(STAMP) ## Run everything here: API, worker, scheduler, Postgres, Redis

@@ -1,4 +1,4 @@
-"""The command ``area``."""
+"""The command ``area``. Each command imports what only it needs, so that none waits for what the others do."""
 
 import asyncio
 import sys
@@ -11,25 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from area.app import dev as development
 from area.app import documents
-from area.app.doctor import examine
-from area.app.history import earlier
-from area.app.keys import rotate_keys
+from area.app.demo import DEMO_EMAIL, DEMO_PASSWORD
 from area.app.main import OUT_OF_REACH, fail, out_of_reach, serve
-from area.app.processes import EmbeddedError
-from area.app.scaffold import ScaffoldError, scaffold
-from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
-from area.app.watch import WatchError
-from area.app.watch import watch as watch_feed
 from area.core import log
+from area.core.errors import CommandError
 from area.core.settings import Settings, SettingsError, load_settings
-from area.db.migrate import upgrade
-from area.graphql.breaking import RECORD, problems
-from area.graphql.sdl import sdl
-from area.graphql.trusted import ManifestError
-from area.nodes import quality
-from area.nodes.registry import load
 
 SCHEMA = Path("schema.graphql")
 
@@ -57,7 +44,9 @@ def dev(
     ] = False,
 ) -> None:
     """Run everything on this machine, with a Postgres and a Redis of its own."""
-    development.run(port, stand_ins=stand_ins)
+    from area.app.dev import run
+
+    run(port, stand_ins=stand_ins)
 
 
 @cli.command()
@@ -81,6 +70,8 @@ def scheduler() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
+    from area.db.migrate import upgrade
+
     upgrade(_settings().database_url.get_secret_value())
     out.print("The database is up to date.")
 
@@ -96,6 +87,8 @@ def schema(
     ] = False,
 ) -> None:
     """Print the GraphQL schema."""
+    from area.graphql.sdl import sdl
+
     text = sdl().strip() + "\n"
     if breaking:
         _breaking(text)
@@ -108,6 +101,9 @@ def schema(
 
 
 def _breaking(text: str) -> None:
+    from area.app.history import earlier
+    from area.graphql.breaking import RECORD, problems
+
     before = earlier(SCHEMA)
     recorded = RECORD.read_text() if RECORD.exists() else ""
     found = problems(before, text, recorded, datetime.now(UTC).date()) if before else []
@@ -131,6 +127,8 @@ def services(
     ] = False,
 ) -> None:
     """List every service with its actions and reactions."""
+    from area.nodes.registry import load
+
     if graded:
         return _grades()
     table = Table("Service", "Component", "What it does")
@@ -154,6 +152,8 @@ def _keys() -> None:
 @keys.command()
 def rotate() -> None:
     """Seal every secret with AREA_SECRET_KEY, while everything runs; AREA_OLD_SECRET_KEYS has the keys before it."""
+    from area.app.keys import rotate_keys
+
     done = asyncio.run(rotate_keys(_settings()))
     for place in done:
         out.print(f"{place.name}: {place.sealed} sealed with the present key")
@@ -165,6 +165,9 @@ def rotate() -> None:
 
 
 def _grades() -> None:
+    from area.nodes import quality
+    from area.nodes.registry import load
+
     root = quality.checkout()
     table = Table("Service", "Grade", "What the next grade lacks")
     for service in load().services.values():
@@ -181,6 +184,8 @@ def _grades() -> None:
 @cli.command("new-service")
 def new_service(name: Annotated[str, typer.Argument(help="Its key, such as github.", show_default=False)]) -> None:
     """Write a new service's module, stand-in and test, to start from."""
+    from area.app.scaffold import scaffold
+
     made = scaffold(name, Path.cwd())
     out.print("\n".join(f"Made {path.relative_to(Path.cwd())}" for path in made))
     out.print(
@@ -188,8 +193,8 @@ def new_service(name: Annotated[str, typer.Argument(help="Its key, such as githu
     )
 
 
-@cli.command()
-def watch(
+@cli.command("watch")
+def watch_feed(
     url: Annotated[str, typer.Option(help="Address of the API.")] = "http://127.0.0.1:8000",
     email: Annotated[str, typer.Option(help="Whose feed.")] = DEMO_EMAIL,
     password: Annotated[str, typer.Option(envvar="AREA_WATCH_PASSWORD", show_default=False)] = DEMO_PASSWORD,
@@ -198,12 +203,16 @@ def watch(
     ] = None,
 ) -> None:
     """Follow an account's runs live."""
-    asyncio.run(watch_feed(url.rstrip("/"), email, password, out, token))
+    from area.app.watch import watch
+
+    asyncio.run(watch(url.rstrip("/"), email, password, out, token))
 
 
 @cli.command()
 def doctor() -> None:
     """Look at settings, Postgres, Redis, migrations and the clock; say what to mend."""
+    from area.app.doctor import examine
+
     findings = asyncio.run(examine())
     for finding in findings:
         mark = "[red]✗[/red]" if finding.mend else "[green]✓[/green]"
@@ -219,7 +228,7 @@ def main() -> None:
         cli()
     except SettingsError as error:
         fail(str(error), 2)
-    except (EmbeddedError, ManifestError, ScaffoldError, WatchError) as error:
+    except CommandError as error:
         fail(str(error))
     except OUT_OF_REACH as error:
         fail(out_of_reach(error))

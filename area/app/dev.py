@@ -20,20 +20,19 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from area.app.demo import DEMO_EMAIL, DEMO_PASSWORD, Seeded
 from area.app.embedded import Embedded
 from area.app.processes import EmbeddedError
-from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD, Seeded, seed
 from area.app.standing_in import World, standing_in
 from area.app.supervisor import Supervisor
-from area.auth.service import AuthService
 from area.core import log
 from area.core.settings import Settings, load_settings
-from area.db.migrate import upgrade
-from area.engine.platform import open_platform
+from area.db.session import plain_url
 
 logger = log.get(__name__)
 
 READY_SECONDS = 60.0
+REACH_SECONDS = 10.0
 TICK_SECONDS = 0.2
 COMMANDS = ["api", "scheduler", "worker"]
 """In the order in which they stop: no new work first."""
@@ -75,9 +74,9 @@ def _run(console: Console, given: dict[str, str], port: int | None, world: World
         supervisor = Supervisor(COMMANDS, chosen)
         try:
             with _answering():
-                upgrade(settings.database_url.get_secret_value())
-                supervisor.tick()  # they load while the demo is planted
-                seeded = asyncio.run(_seed(settings))
+                asyncio.run(_reach(settings))
+                supervisor.tick()  # they load, and wait for the migrations, while the demo is planted
+                seeded = _plant(settings)
             _start(supervisor, settings)
             console.print(banner(settings, seeded, world))
             if seeded.hook_url:
@@ -99,12 +98,16 @@ def _answering() -> Iterator[None]:
         ) from error
 
 
-async def _seed(settings: Settings) -> Seeded:
-    platform = await open_platform(settings)
-    try:
-        return await seed(platform, AuthService(platform.db, settings))
-    finally:
-        await platform.close()
+async def _reach(settings: Settings) -> None:
+    connection = await asyncpg.connect(plain_url(settings.database_url.get_secret_value()), timeout=REACH_SECONDS)
+    await connection.close()
+
+
+def _plant(settings: Settings) -> Seeded:
+    # Loaded only now: most of the platform is behind it, and the processes can load at the same time.
+    from area.app.seed import plant
+
+    return asyncio.run(plant(settings))
 
 
 def _start(supervisor: Supervisor, settings: Settings) -> None:

@@ -1,4 +1,7 @@
-"""``area documents``: which GraphQL documents frontends may name by hash, or may send at all."""
+"""``area documents``: which GraphQL documents frontends may name by hash, or may send at all.
+
+GraphQL is loaded by the command that needs it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,9 +15,6 @@ from rich.table import Table
 
 from area.core.settings import load_settings
 from area.db.session import open_database
-from area.graphql import trusted
-from area.graphql.documents import Documents
-from area.graphql.schema import schema
 
 ResultT = TypeVar("ResultT")
 
@@ -27,6 +27,10 @@ def register(
     file: Annotated[Path, typer.Argument(help="A manifest: JSON of hashes and documents, as build tools write it.")],
 ) -> None:
     """Check every document of a manifest and let them be used; a wrong one stops all."""
+    from area.graphql import trusted
+    from area.graphql.documents import Documents
+    from area.graphql.schema import schema
+
     try:
         text = file.read_text()
     except OSError as error:
@@ -39,6 +43,8 @@ def register(
 @cli.command("list")
 def show() -> None:
     """List what is registered."""
+    from area.graphql import trusted
+
     table = Table("Hash", "Operations", "Since")
     for key, name, since in _do(trusted.listed):
         table.add_row(key, name, f"{since:%Y-%m-%d %H:%M}")
@@ -48,6 +54,8 @@ def show() -> None:
 @cli.command()
 def remove(hashes: Annotated[list[str], typer.Argument(help="Hashes as `list` shows them.")]) -> None:
     """Let documents be used no more."""
+    from area.graphql import trusted
+
     gone = _do(lambda pool: trusted.remove(pool, hashes))
     out.print(f"{gone} of {len(hashes)} documents were registered, and are not any more.")
 

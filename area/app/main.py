@@ -6,6 +6,7 @@ from importlib import import_module
 import asyncpg
 
 from area.core import log
+from area.core.errors import CommandError
 from area.core.settings import SettingsError, load_settings
 from area.core.tracing import tracing
 from area.workers.lifecycle import run
@@ -27,7 +28,10 @@ OUT_OF_REACH = (
 
 
 def serve(role: str) -> None:
-    """Be a process of this role until it is told to stop. Raises: SettingsError, OSError or asyncpg's errors at its start."""
+    """Be a process of this role until it is told to stop.
+
+    Raises: SettingsError, CommandError, OSError or asyncpg's errors at its start.
+    """
     settings = load_settings()
     log.configure(settings.log_level, json=settings.log_json)
     if settings.otel_endpoint:
@@ -48,6 +52,8 @@ def main() -> None:
         serve(sys.argv[1])
     except SettingsError as error:
         fail(str(error), 2)
+    except CommandError as error:
+        fail(str(error))
     except OUT_OF_REACH as error:
         fail(out_of_reach(error))
     except KeyboardInterrupt:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from area.core.errors import CommandError
+
 PR_SET_PDEATHSIG = 1
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(CommandError):
     """A process of `area dev` could not be started; the message is one sentence with the way out."""
 
 

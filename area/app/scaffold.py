@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from string import Template
 
+from area.core.errors import CommandError
+
 TEMPLATES = Path(__file__).with_name("templates")
 FILES = {
     "area/nodes/{name}.py": "service.py.txt",
@@ -14,7 +16,7 @@ FILES = {
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-class ScaffoldError(Exception):
+class ScaffoldError(CommandError):
     """It cannot be made; the message says why, and nothing was written."""
 
 

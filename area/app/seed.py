@@ -1,29 +1,21 @@
 """The demo user and three AREAs to look at; run again, it changes nothing."""
 
-from dataclasses import dataclass
+import asyncio
 from uuid import UUID
 
+from area.app.demo import DEMO_EMAIL, DEMO_PASSWORD, Seeded
 from area.auth.service import AuthService
 from area.core.errors import Conflict
+from area.core.settings import Settings
+from area.db.migrate import upgrade
 from area.engine.areas import AreaDraft, ReactionDraft, create_area
-from area.engine.platform import Platform
-
-DEMO_EMAIL = "demo@area.example"
-DEMO_PASSWORD = "area-demo-2026"  # noqa: S105 - printed by `area dev`, exists nowhere else
+from area.engine.platform import Platform, open_platform
 
 HOOK_OF = """
     SELECT hooks.token FROM areas JOIN hooks ON hooks.id = areas.hook_id
     WHERE areas.user_id = $1 AND areas.idempotency_key = $2 AND areas.deleted_at IS NULL
 """
 TAKEN = "SELECT idempotency_key FROM areas WHERE user_id = $1 AND idempotency_key IS NOT NULL"
-
-
-@dataclass(frozen=True)
-class Seeded:
-    """What was planted. ``hook_url`` is None when the demo user has deleted the webhook's AREA."""
-
-    user_id: UUID
-    hook_url: str | None
 
 
 def drafts(public_url: str) -> list[AreaDraft]:
@@ -65,6 +57,16 @@ def drafts(public_url: str) -> list[AreaDraft]:
             idempotency_key=f"demo:feed:{public_url}",
         ),
     ]
+
+
+async def plant(settings: Settings) -> Seeded:
+    """Bring the database to this version's schema, and `seed`. Raises: OSError or asyncpg's errors when it is out of reach."""
+    await asyncio.to_thread(upgrade, settings.database_url.get_secret_value())
+    platform = await open_platform(settings)
+    try:
+        return await seed(platform, AuthService(platform.db, settings))
+    finally:
+        await platform.close()
 
 
 async def seed(platform: Platform, auth: AuthService) -> Seeded:

@@ -9,7 +9,7 @@ from area.app.protocols import HttpProtocol, WebSocketProtocol
 from area.app.server import Entrance, make_app
 from area.core.settings import Settings
 from area.engine import housekeeping
-from area.engine.platform import open_platform
+from area.engine.platform import serving
 from area.workers.lifecycle import settle
 
 WEBSOCKET_MESSAGE = 256 << 10
@@ -51,8 +51,7 @@ class Server(uvicorn.Server):
 
 async def api(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT."""
-    platform = await open_platform(settings)
-    try:
+    async with serving(settings) as platform:
         await housekeeping.sync_services(platform)
         server = Server(make_app(platform), settings)
         # uvicorn raises the signal that stopped it once more at its end; without these the process would die there,
@@ -61,5 +60,3 @@ async def api(settings: Settings) -> None:
             signal.signal(number, lambda *_: None)
         settle()
         await server.serve()
-    finally:
-        await platform.close()

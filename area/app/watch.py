@@ -13,6 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
+from area.core.errors import CommandError
+
 PROTOCOL = Subprotocol("graphql-transport-ws")
 SIGN_IN = """
     mutation Watch($input: SignInInput!) {
@@ -35,7 +37,7 @@ SHOWN = 400
 """Most characters of an input or output that one line shows."""
 
 
-class WatchError(Exception):
+class WatchError(CommandError):
     """Watching cannot go on; the message says why and what to do."""
 
 

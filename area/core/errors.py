@@ -9,6 +9,10 @@ from collections.abc import Sequence
 Path = tuple[str | int, ...]
 
 
+class CommandError(Exception):
+    """A command of ``area`` cannot go on; the message is for a terminal: what happened, and the way out."""
+
+
 class AreaError(Exception):
     """An expected failure. ``code`` is stable; ``message`` says what happened, to which thing, and what to do next."""
 

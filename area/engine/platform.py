@@ -1,6 +1,7 @@
 """Everything a process needs, opened once and closed once."""
 
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from redis.retry import Retry
 from area.core.crypto import Sealer
 from area.core.http import Egress
 from area.core.settings import Settings
+from area.db import version
 from area.db.session import Database, open_database
 from area.engine.admission import Admission
 from area.engine.broadcast import SupervisedRedis, Wakeups
@@ -143,3 +145,17 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
         plans=Plans(db.pool, known),
         links=Links(settings),
     )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Platform]:
+    """A platform for a process that serves, once the database has this code's migrations.
+
+    Raises: as `open_platform`, and SchemaBehind when nobody applies them.
+    """
+    platform = await open_platform(settings)
+    try:
+        await version.applied(platform.db.pool)
+        yield platform
+    finally:
+        await platform.close()

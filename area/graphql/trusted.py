@@ -16,6 +16,7 @@ import asyncpg
 import orjson
 
 from area.auth.remembered import Remembered
+from area.core.errors import CommandError
 from area.graphql.documents import Documents, Prepared, Refused
 from area.graphql.limits import refused
 
@@ -31,7 +32,7 @@ ON CONFLICT (hash) DO UPDATE SET body = excluded.body, name = excluded.name
 """
 
 
-class ManifestError(Exception):
+class ManifestError(CommandError):
     """A manifest of which nothing was registered; the message says what is wrong with which document."""
 
 

