@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from pydantic import ValidationError
 
 from area.core import log, metrics
@@ -147,6 +148,7 @@ class Intake:
         self._doorbell = doorbell
         self._sealer = sealer
         self._batcher: Batcher[Incoming, Accepted] = Batcher(self._flush, size=256, lanes=2, alone=UNFIT)
+        self._finder: Batcher[str, asyncpg.Record | None] = Batcher(self._find, size=256, lanes=2, alone=UNFIT)
         self._hooks: dict[str, tuple[float, HookView | None]] = {}
         self.ledger = Ledger(db.pool)
 
@@ -160,18 +162,23 @@ class Intake:
         moment = time.monotonic()
         if cached and moment - cached[0] < HOOK_CACHE_SECONDS:
             return cached[1]
-        row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
-        live = row is not None and row["status"] in LIVE
-        view = HookView(row["id"], row["action"], row["config"], row["secret"]) if live else None
+        row = await self._finder.submit(token)
+        view = None
+        if row is not None and row["status"] in LIVE:
+            view = HookView(row["id"], row["action"], row["config"], row["secret"])
         if len(self._hooks) >= HOOK_CACHE_SIZE:
             self._hooks.clear()
         self._hooks[token] = (moment, view)
         return view
 
+    async def _find(self, tokens: list[str]) -> list[asyncpg.Record | None]:
+        found = {row["token"]: row for row in await self._db.pool.fetch(statements.HOOKS_OF, tokens)}
+        return [found.get(token) for token in tokens]
+
     async def probe(self, token: str, delivery: sdk.WebhookDelivery) -> sdk.Answer | None:
         """The answer to a provider that asks by GET whether its deliveries are wanted; None: they are not. Raises: UnknownHook."""
         # Not as remembered: providers ask in the moment in which a subscription begins or ends.
-        row = await self._db.pool.fetchrow(statements.HOOK_BY_TOKEN, token)
+        row = await self._finder.submit(token)
         if row is None:
             raise UnknownHook
         action = self._registry.action(row["action"])

@@ -270,7 +270,9 @@ WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
 
 EVENT_BY_KEY = "SELECT id FROM events WHERE hook_id = $1 AND dedupe_key = $2"
 
-HOOK_BY_TOKEN = "SELECT id, action, config, status, secret FROM hooks WHERE token = $1 AND kind = 'webhook'"  # noqa: S105
+HOOKS_OF = (
+    "SELECT token, id, action, config, status, secret FROM hooks WHERE token = ANY($1::text[]) AND kind = 'webhook'"
+)
 
 DUE_HOOKS = """
 WITH due AS (
