@@ -12,6 +12,10 @@ from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from area.core import log
+
+logger = log.get(__name__)
+
 CHANNEL = "area:feed"
 CANCELS = "cancels"
 """The key that workers listen to: some run that is under way is asked to end."""
@@ -61,17 +65,24 @@ class SupervisedRedis(BroadcastBackend):
         """The next message; at the begin of a subscription, and after a lost connection, a `GAP`."""
         await self._changed.wait()
         delay = 0.1
-        lost = False
+        lost_at: float | None = None
         while True:
             try:
-                if lost:
+                if lost_at is not None:
                     await self._pubsub.aclose()  # type: ignore[no-untyped-call]
                     self._pubsub = self._redis.pubsub()
                     await self._pubsub.subscribe(*self._channels)
-                    lost = False
+                    logger.info("redis.back", away_seconds=round(time.monotonic() - lost_at, 1))
+                    lost_at = None
                 message = await self._heard()
-            except (RedisError, OSError, RuntimeError):
-                lost = True
+            except (RedisError, OSError, RuntimeError) as error:
+                if lost_at is None:
+                    lost_at = time.monotonic()
+                    logger.warning(
+                        "redis.away",
+                        error=repr(error),
+                        until_then="runs and feeds go on from Postgres, up to seconds later",
+                    )
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2)
                 continue

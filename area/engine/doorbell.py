@@ -1,6 +1,6 @@
 """The doorbell: tells workers through SAQ that runs wait, and listeners through pub/sub what has changed. Never the truth.
 
-A bell that cannot ring (Redis is down) is logged and forgotten: workers look into Postgres by themselves.
+A bell that cannot ring is forgotten, as workers look into Postgres by themselves; `broadcast` tells when Redis goes and is back.
 """
 
 import asyncio
