@@ -15,6 +15,7 @@ from area.app.embedded import Embedded
 from area.app.processes import stop
 from area.engine.broadcast import CHANNEL, GAP, SupervisedRedis
 from area.engine.platform import open_redis
+from tests.engine.conftest import eventually
 
 
 @pytest.fixture
@@ -28,6 +29,9 @@ def lines() -> Iterator[list[Any]]:
 
 
 async def test_a_redis_that_goes_is_told_once_and_heard_again_when_it_is_back(tmp_path: Path, lines: list[Any]) -> None:
+    async def told_of_it() -> bool:
+        return bool(lines)
+
     with Embedded(tmp_path, with_postgres=False) as embedded:
         redis = open_redis(embedded.redis_url)
         backend = SupervisedRedis(redis)
@@ -38,8 +42,7 @@ async def test_a_redis_that_goes_is_told_once_and_heard_again_when_it_is_back(tm
         assert server.process is not None
         await asyncio.to_thread(stop, server.process, signal.SIGTERM, 5)
         listening = asyncio.create_task(backend.next_published())
-        await asyncio.wait({listening}, timeout=1)
-        assert not listening.done()
+        await eventually(told_of_it)
         embedded.revive()
 
         assert (await asyncio.wait_for(listening, 20)).message == GAP
