@@ -87,7 +87,8 @@ class Endpoints:
                 await self._platform.accounts.gone(service.key, item.external_id, f"{service.name} says so")
             elif isinstance(item, sdk.SubscriptionGone):
                 found = await self._hooks([f"{service.key}:{item.topic}"])
-                await lifetimes.ended(self._platform.db.pool, [row["id"] for row in found], item.reason)
+                told = sdk.SubscriptionEnded(item.reason)
+                await lifetimes.ended(self._platform.db.pool, [row["id"] for row in found], told)
         return Taken(sdk.Answer(), events, runs)
 
     async def _hooks(self, topics: list[str]) -> list[asyncpg.Record]:

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -198,7 +198,7 @@ class Intake:
         return answer
 
     async def _subscription_ended(self, hook_id: UUID, error: sdk.SubscriptionEnded) -> sdk.Answer:
-        await lifetimes.ended(self._db.pool, [hook_id], error.message, timedelta(seconds=error.again_after))
+        await lifetimes.ended(self._db.pool, [hook_id], error)
         return sdk.Answer()
 
     async def deliver(self, token: str, delivery: sdk.WebhookDelivery, parse: Parse | None = None) -> DeliverResult:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import asyncpg
 
+from area.nodes import sdk
+
 RENEW_AHEAD = 0.2
 """The part of a subscription's life that is left when it is renewed."""
-AGAIN_AFTER = timedelta(seconds=20)
-"""How long after the provider ended a subscription it is made again, as a rule."""
 
 ENDED = """
 UPDATE hooks SET remote_id = NULL, expires_at = NULL, status = 'broken', last_error = $2, failure = NULL,
@@ -26,9 +26,9 @@ WHERE id = $1 AND status IN ('active', 'broken', 'pending')
 """
 
 
-async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], reason: str, pause: timedelta = AGAIN_AFTER) -> None:
-    """The provider says that it delivers no more: subscribe again, after a pause."""
-    await pool.fetch(ENDED, list(hooks), reason[:1000], pause)
+async def ended(pool: asyncpg.Pool, hooks: Iterable[UUID], told: sdk.SubscriptionEnded) -> None:
+    """The provider says that it delivers no more: subscribe again, after the pause that it leaves."""
+    await pool.fetch(ENDED, list(hooks), told.message[:1000], timedelta(seconds=told.again_after))
 
 
 async def granted(pool: asyncpg.Pool, hook_id: UUID, seconds: float) -> None:

@@ -91,7 +91,7 @@ class BadSignature(NodeError):
 class SubscriptionEnded(NodeError):
     """A delivery, or a probe, at a hook of its own says that the provider has ended the subscription; it is made again.
 
-    ``again_after`` is in seconds.
+    ``again_after`` is how long after, in seconds.
     """
 
     default_code = "SUBSCRIPTION_ENDED"
