@@ -70,7 +70,8 @@ def api_of(credentials: Mapping[str, Any]) -> str:
 def judge(response: httpx.Response) -> None:
     """Raise what a failing answer means at GitLab; rate limits and failures of GitLab's own are left to the common parser.
 
-    What is posted to GitLab is made anew each time: after a gateway that gave up it is asked for, and not repeated.
+    Gateways that gave up are among those: as `sdk.Unheard` what was posted is looked for, and not repeated, since GitLab makes it
+    anew each time.
     """
     status, said = response.status_code, words(response)
     if response.is_redirect or (status == 405 and "moved project" in said):
