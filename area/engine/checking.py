@@ -1,7 +1,7 @@
 """What is checked when an AREA is saved: names, fields, templates, conditions, order. Every problem is told at once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -146,19 +146,22 @@ def _where(action: sdk.Action, config: dict[str, Any], problems: list[AreaError]
 
 def _unknown(registry: Registry, action: sdk.Action, where: sdk.Inputs) -> Iterator[InvalidInput]:
     """Inputs that name a service or an action that does not exist: the AREA would never run."""
-    known: tuple[tuple[type[sdk.ServiceKey | sdk.ActionKey], str, Mapping[str, Any]], ...] = (
-        (sdk.ServiceKey, "service", registry.services),
-        (sdk.ActionKey, "action", registry.actions),
+    known: tuple[tuple[type[sdk.ServiceKey | sdk.ActionKey], str, Callable[[str], object]], ...] = (
+        (sdk.ServiceKey, "service", registry.service),
+        (sdk.ActionKey, "action", registry.action),
     )
-    for marker, kind, names in known:
+    for marker, kind, find in known:
         for field in sdk.marked(action.inputs, marker):
             value = getattr(where, field)
-            if value is not None and value not in names:
-                near = get_close_matches(value, names, n=1, cutoff=0.5)
+            if value is None:
+                continue
+            try:
+                find(value)
+            except UnknownComponent as error:
                 yield InvalidInput(
                     f"There is no {kind} {value[:60]!r}.",
                     path=("action", "config", field),
-                    suggestion=near[0] if near else None,
+                    suggestion=error.suggestion,
                     code=f"UNKNOWN_{kind.upper()}",
                 )
 

@@ -63,7 +63,7 @@ class _Later(dict[str, T]):
 
 
 class UnknownComponent(KeyError):
-    """No such action or reaction; ``suggestion`` is the nearest key, or None."""
+    """No such service, action or reaction; ``suggestion`` is the nearest key, or None."""
 
     def __init__(self, kind: str, key: str, suggestion: str | None) -> None:
         hint = f" Did you mean {suggestion!r}?" if suggestion else ""
@@ -118,6 +118,10 @@ class Registry:
             mapping.clear()
         for service in found:
             self._add(service)
+
+    def service(self, key: str) -> Service:
+        """The service with this key. Raises: UnknownComponent."""
+        return _find(self.services, "service", key)
 
     def action(self, key: str) -> Action:
         """The action with this key. Raises: UnknownComponent."""

@@ -31,7 +31,7 @@ from area.engine.connections.store import NewAccount, consent_ends_in
 from area.engine.connections.tokens import NotConfigured
 from area.engine.connections.trials import identified
 from area.nodes import sdk
-from area.nodes.registry import Registry
+from area.nodes.registry import Registry, UnknownComponent
 
 logger = log.get(__name__)
 
@@ -229,11 +229,11 @@ class Connecting:
         return _result(Outcome.MORE_CONSENT, service.key, attempt, next_url=url)
 
     def _service(self, key: str) -> sdk.Service:
-        service = self._registry.services.get(key)
-        if service is None:
-            near = get_close_matches(key, self._registry.services, n=1)
-            suggestion = near[0] if near else None
-            raise InvalidInput(f"There is no service {key[:60]!r}.", path=("service",), suggestion=suggestion)
+        try:
+            service = self._registry.service(key)
+        except UnknownComponent as error:
+            told = f"There is no service {key[:60]!r}."
+            raise InvalidInput(told, path=("service",), suggestion=error.suggestion) from None
         if service.auth is None:
             how = "by `connectWithKey`" if service.key_auth else "to nothing: it needs no account"
             raise InvalidInput(

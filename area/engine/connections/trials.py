@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from area.engine.connections.accounts import MAX_LABEL, Accounts
 from area.engine.connections.connected import Secrets
 from area.engine.connections.store import NewAccount, consent_ends_in
 from area.nodes import sdk
-from area.nodes.registry import Registry
+from area.nodes.registry import Registry, UnknownComponent
 
 logger = log.get(__name__)
 
@@ -85,11 +84,11 @@ class Keys:
         return Secrets(grant.access_token, grant.refresh_token, typed), grant
 
     def _service(self, key: str) -> tuple[sdk.Service, sdk.Key]:
-        service = self._registry.services.get(key)
-        if service is None:
-            near = get_close_matches(key, self._registry.services, n=1)
-            suggestion = near[0] if near else None
-            raise InvalidInput(f"There is no service {key[:60]!r}.", path=("service",), suggestion=suggestion)
+        try:
+            service = self._registry.service(key)
+        except UnknownComponent as error:
+            told = f"There is no service {key[:60]!r}."
+            raise InvalidInput(told, path=("service",), suggestion=error.suggestion) from None
         if service.key_auth is None:
             raise InvalidInput(
                 f"{service.name} is not connected by a key; use `startConnection`.", path=("service",), code="NO_KEY"
