@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from area.nodes import sdk
+from area.nodes._forges import MARK
 from area.nodes.github import code, files, issues, service, talk, workflows
-from area.nodes.github.issues import MARK
 from area.nodes.github.provider import HOOKS, REPO, Gone, read_grant
 from area.nodes.github.repositories import (
     assignee_choices,

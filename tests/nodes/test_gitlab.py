@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from area.nodes import sdk
+from area.nodes._forges import MARK
 from area.nodes.gitlab import events, hooks, items, pipelines, service, writing
 from area.nodes.gitlab.projects import branch_choices, label_choices, project_choices
 from area.nodes.gitlab.provider import API, READ_USER, Gone, Token, api_of, identify
-from area.nodes.gitlab.writing import MARK
 from tests.nodes.conftest import FakeContext, MakeContext
 from tests.nodes.gitlab_wire import delivery, wired
 from tests.providers import gitlab as shapes

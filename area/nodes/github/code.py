@@ -10,8 +10,9 @@ from typing import Annotated
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._payloads import number, objects, text, within
 from area.nodes.github.hooks import watched
-from area.nodes.github.payloads import At, Happened, OnBranch, body_of, common, flag, listed, number, text, within
+from area.nodes.github.payloads import At, Happened, OnBranch, body_of, common, flag
 from area.nodes.github.repositories import workflow_name_choices
 
 NO_COMMIT = "0" * 40
@@ -52,7 +53,7 @@ def push(where: OnBranch, delivery: sdk.WebhookDelivery) -> Push | None:
         created=flag(body, "created"),
         forced=flag(body, "forced"),
         message=text(body, "head_commit", "message"),
-        commits=len(listed(body, "commits")),
+        commits=len(objects(body, "commits")),
         author=text(body, "head_commit", "author", "name"),
         url=text(body, "compare"),
     )

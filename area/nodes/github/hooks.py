@@ -8,9 +8,10 @@ from typing import Any
 
 from area.nodes import sdk
 from area.nodes._answers import one
-from area.nodes.github.payloads import within
+from area.nodes._forges import pages
+from area.nodes._payloads import within
 from area.nodes.github.provider import HOOKS, Gone, service
-from area.nodes.github.repositories import pages, path_of
+from area.nodes.github.repositories import path_of
 
 SIGNED = sdk.HmacSha256("x-hub-signature-256")
 DELIVERY = "x-github-delivery"

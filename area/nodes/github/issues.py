@@ -4,26 +4,20 @@ https://docs.github.com/rest/issues/issues, /rest/issues/comments and /rest/issu
 """
 
 import re
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Annotated, Any
 
-import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
 from area.nodes._answers import many, one
+from area.nodes._forges import MARK, began, made
 from area.nodes._markdown import unmentioned
-from area.nodes.github.payloads import text
+from area.nodes._payloads import text
 from area.nodes.github.provider import REPO, service
 from area.nodes.github.repositories import Repository, assignee_choices, label_choices, path_of, repository_field
 
-MARK = "<!-- area -->"
-"""Stands below what an AREA writes, where nobody sees it: by it `talk` keeps an AREA from answering itself for ever."""
 MOST_BODY = 65_536 - len(MARK) - 2
-CLOCKS = timedelta(seconds=5)
-"""How much earlier than our first attempt an issue may have been made, by GitHub's clock, to be that attempt's."""
 RECENT = timedelta(minutes=10)
 """How far back comments are listed: more than any two clocks differ."""
 
@@ -148,10 +142,10 @@ async def _created(ctx: sdk.Context, issue: NewIssue) -> Written | None:
     """The issue of the same words that this account has written since the first attempt."""
     asked = {"creator": ctx.account.facts.get("login"), "state": "all", "sort": "created", "per_page": 50}
     answer = await ctx.http.get(f"{path_of(issue.repository)}/issues", params=asked)
-    began, wanted = _began(ctx, answer), (issue.title, _lines(issue.written()))
+    since, wanted = began(ctx, answer), (issue.title, _lines(issue.written()))
     for found in many(answer):
         same = (found.get("title"), _lines(found.get("body"))) == wanted and "pull_request" not in found
-        if same and _made(found) >= began:
+        if same and made(found, service.name) >= since:
             return _written(found)
     return None
 
@@ -166,12 +160,12 @@ async def comment_on(ctx: sdk.Context, comment: NewComment) -> Written:
 @comment_on.reconcile
 async def _commented(ctx: sdk.Context, comment: NewComment) -> Written | None:
     """The comment of the same words that this account has written since the first attempt."""
-    since = (ctx.tried_since or ctx.now()) - RECENT
-    answer = await ctx.http.get(_comments(comment), params={"per_page": 100, "since": f"{since:%Y-%m-%dT%H:%M:%SZ}"})
-    began, wanted = _began(ctx, answer), _lines(comment.written())
+    earliest = (ctx.tried_since or ctx.now()) - RECENT
+    answer = await ctx.http.get(_comments(comment), params={"per_page": 100, "since": f"{earliest:%Y-%m-%dT%H:%M:%SZ}"})
+    since, wanted = began(ctx, answer), _lines(comment.written())
     for found in many(answer):
         mine = text(found, "user", "login") == ctx.account.facts.get("login")
-        if mine and _lines(found.get("body")) == wanted and _made(found) >= began:
+        if mine and _lines(found.get("body")) == wanted and made(found, service.name) >= since:
             return _written(found, comment.number)
     return None
 
@@ -194,20 +188,3 @@ def _written(found: dict[str, Any], number: int = 0) -> Written:
 
 def _lines(written: Any) -> str:
     return re.sub(r"\r\n?", "\n", written).strip() if isinstance(written, str) else ""
-
-
-def _began(ctx: sdk.Context, answer: httpx.Response) -> datetime:
-    """When the first attempt began, by the clock of who answered: what is older is somebody's earlier one of the same words."""
-    since = ctx.tried_since or ctx.now()
-    with suppress(KeyError, ValueError, TypeError):
-        since += parsedate_to_datetime(answer.headers["date"]) - ctx.now()
-    return since - CLOCKS
-
-
-def _made(found: dict[str, Any]) -> datetime:
-    """When something was made at GitHub. Raises: Unavailable where it does not say."""
-    try:
-        made = datetime.fromisoformat(str(found.get("created_at")))
-    except ValueError:
-        raise sdk.Unavailable(f"GitHub says {found.get('created_at')!r} of when something was made.") from None
-    return made if made.tzinfo else made.replace(tzinfo=UTC)

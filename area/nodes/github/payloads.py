@@ -8,9 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._payloads import text, within
 from area.nodes.github.repositories import Repository, branch_choices, repository_field
-
-MOST_TEXT = 10_000
 
 
 class At(sdk.Inputs):
@@ -45,34 +44,9 @@ def body_of(delivery: sdk.WebhookDelivery, event: str, *actions: str, about: str
     return body if isinstance(body.get(about), dict) and (not actions or body.get("action") in actions) else {}
 
 
-def within(body: Any, *names: str) -> Any:
-    """What lies at the end of this path; None where it breaks off."""
-    for name in names:
-        body = body.get(name) if isinstance(body, dict) else None
-    return body
-
-
-def text(body: Any, *names: str) -> str:
-    """Text there, its first 10,000 characters; empty where there is none."""
-    found = within(body, *names)
-    return found[:MOST_TEXT] if isinstance(found, str) else ""
-
-
-def number(body: Any, *names: str) -> int:
-    """A whole number there; 0 where there is none."""
-    found = within(body, *names)
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
-
-
 def flag(body: Any, *names: str) -> bool:
     """Whether it is true there."""
     return within(body, *names) is True
-
-
-def listed(body: Any, *names: str) -> list[Any]:
-    """A list there; empty where there is none."""
-    found = within(body, *names)
-    return found if isinstance(found, list) else []
 
 
 def common(body: dict[str, Any]) -> dict[str, str]:

@@ -9,19 +9,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._forges import MARK, from_areas_field
+from area.nodes._payloads import number, objects, text, within
 from area.nodes.github.hooks import watched
-from area.nodes.github.issues import MARK
-from area.nodes.github.payloads import At, Happened, body_of, common, flag, listed, number, text, within
-
-
-def from_areas_field() -> Any:
-    """Whether what an AREA has written counts."""
-    return Field(
-        False,
-        title="Those of AREAs too",
-        description="Whether what an AREA has written fires as well. Two AREAs that answer each other never end.",
-        examples=[False],
-    )
+from area.nodes.github.payloads import At, Happened, body_of, common, flag
 
 
 class IssueChange(StrEnum):
@@ -256,7 +247,7 @@ def _item(body: dict[str, Any], name: str, change: str) -> dict[str, Any]:
         "title": text(found, "title"),
         "body": text(found, "body"),
         "author": text(found, "user", "login"),
-        "labels": [text(label, "name") for label in listed(found, "labels") if text(label, "name")],
+        "labels": [text(label, "name") for label in objects(found, "labels") if text(label, "name")],
         "state": text(found, "state"),
         "url": text(found, "html_url"),
     }

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes.gitlab.hooks import body_of, moment, number, objects, text, watched, within
+from area.nodes._payloads import number, objects, text, within
+from area.nodes.gitlab.hooks import body_of, moment, watched
 from area.nodes.gitlab.projects import Project, branch_choices, project_field
 
 NO_COMMIT = "0" * 40

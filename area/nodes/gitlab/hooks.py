@@ -11,12 +11,13 @@ from typing import Any
 
 from area.nodes import sdk
 from area.nodes._answers import one
-from area.nodes.gitlab.projects import pages, path_of
+from area.nodes._forges import pages
+from area.nodes._payloads import text
+from area.nodes.gitlab.projects import path_of
 from area.nodes.gitlab.provider import API, Gone, service
 
 SECRET = sdk.SharedToken("x-gitlab-token")
 FLAGS = ("push_events", "merge_requests_events", "pipeline_events", "issues_events")
-MOST_TEXT = 10_000
 
 
 def named(delivery: sdk.WebhookDelivery) -> str:
@@ -111,31 +112,6 @@ def body_of(delivery: sdk.WebhookDelivery, kind: str) -> dict[str, Any]:
     """The payload, when it is of this kind, else {}."""
     body = delivery.body
     return body if isinstance(body, dict) and body.get("object_kind") == kind else {}
-
-
-def within(body: Any, *names: str) -> Any:
-    """What lies at the end of this path; None where it breaks off."""
-    for name in names:
-        body = body.get(name) if isinstance(body, dict) else None
-    return body
-
-
-def text(body: Any, *names: str) -> str:
-    """Text there, its first 10,000 characters; empty where there is none."""
-    found = within(body, *names)
-    return found[:MOST_TEXT] if isinstance(found, str) else ""
-
-
-def number(body: Any, *names: str) -> int:
-    """A whole number there; 0 where there is none."""
-    found = within(body, *names)
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
-
-
-def objects(body: Any, *names: str) -> list[dict[str, Any]]:
-    """The objects of a list there; empty where there is none."""
-    found = within(body, *names)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def moment(body: Any, *names: str) -> datetime | None:

@@ -10,20 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._forges import MARK, from_areas_field
+from area.nodes._payloads import number, objects, text, within
 from area.nodes.gitlab.events import At, Happened, branch_field, common
-from area.nodes.gitlab.hooks import body_of, moment, number, objects, text, watched, within
+from area.nodes.gitlab.hooks import body_of, moment, watched
 from area.nodes.gitlab.projects import branch_choices
-from area.nodes.gitlab.writing import MARK
-
-
-def from_areas_field() -> Any:
-    """Whether what an AREA has written counts."""
-    return Field(
-        False,
-        title="Those of AREAs too",
-        description="Whether what an AREA has written fires as well. Two AREAs that answer each other never end.",
-        examples=[False],
-    )
 
 
 class Item(Happened):

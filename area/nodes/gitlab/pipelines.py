@@ -6,9 +6,10 @@ from pydantic import Field
 
 from area.nodes import sdk
 from area.nodes._answers import many, one
+from area.nodes._forges import began, made
 from area.nodes.gitlab.projects import branch_choices, path_of
 from area.nodes.gitlab.provider import API, service
-from area.nodes.gitlab.writing import In, began, made
+from area.nodes.gitlab.writing import In
 
 MOST_ALIKE = 5
 """How many pipelines are looked at, the newest first."""
@@ -64,7 +65,7 @@ async def _triggered(ctx: sdk.Context, start: Start) -> Started | None:
     asked = {"ref": start.ref, "source": "api", "username": str(ctx.account.facts.get("username") or ctx.account.label)}
     answer = await ctx.http.get(f"{place}/pipelines", params={**asked, "per_page": MOST_ALIKE})
     since = began(ctx, answer)
-    found = [item for item in many(answer) if item.get("id") is not None and made(item) >= since]
+    found = [item for item in many(answer) if item.get("id") is not None and made(item, service.name) >= since]
     is_whole = len(found) < MOST_ALIKE
     if start.variables:
         found = [item for item in found if await _variables(ctx, place, item["id"]) == start.variables]

@@ -12,24 +12,11 @@ import httpx
 from pydantic import BeforeValidator, Field
 
 from area.nodes import sdk
-from area.nodes._answers import many
+from area.nodes._forges import pages
 from area.nodes.gitlab.provider import V4
 
 SEGMENT = r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]*"
 PATH = rf"^{SEGMENT}(/{SEGMENT})+$"
-PER_PAGE = 100
-MOST_PAGES = 3
-
-
-async def pages(ctx: sdk.Context, path: str, **asked: str | int) -> list[dict[str, Any]]:
-    """The objects of a list, from its first 300."""
-    found: list[dict[str, Any]] = []
-    for page in range(1, MOST_PAGES + 1):
-        part = many(await ctx.http.get(path, params={**asked, "per_page": PER_PAGE, "page": page}))
-        found += part
-        if len(part) < PER_PAGE:
-            break
-    return found
 
 
 async def project_choices(ctx: sdk.Context, so_far: Mapping[str, Any]) -> list[sdk.Choice]:

@@ -5,9 +5,6 @@ https://docs.gitlab.com/api/issues/ and https://docs.gitlab.com/api/notes/
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -16,20 +13,17 @@ from pydantic import Field, field_validator
 
 from area.nodes import sdk
 from area.nodes._answers import many, one
+from area.nodes._forges import MARK, began, made
 from area.nodes._markdown import JOINER, unmentioned
 from area.nodes.gitlab.projects import Project, label_choices, page_of, path_of, project_field
 from area.nodes.gitlab.provider import API, service
 
-MARK = "<!-- area -->"
-"""Stands below what an AREA writes, where nobody sees it: by it `items` keeps an AREA from answering itself for ever."""
 MOST_BODY = 600_000
 """Characters: GitLab takes 1,000,000, and what is kept from notifying grows by half at most."""
 MOST_TITLE = 255
 ALIKE = 100
 """How many of the newest are looked through for one whose answer was lost."""
 NEWEST: dict[str, str | int] = {"order_by": "created_at", "sort": "desc", "per_page": ALIKE}
-CLOCKS = timedelta(seconds=5)
-"""How much earlier than our first attempt a thing may have been made, by GitLab's clock, to be that attempt's."""
 
 
 class In(sdk.Inputs):
@@ -227,27 +221,10 @@ def author(ctx: sdk.Context) -> str:
     return str(ctx.account.facts.get("id") or ctx.account.external_id)
 
 
-def began(ctx: sdk.Context, answer: httpx.Response) -> datetime:
-    """When the first attempt began, by the clock of who answered: what is older is somebody's earlier one of the same words."""
-    since = ctx.tried_since or ctx.now()
-    with suppress(KeyError, ValueError, TypeError):
-        since += parsedate_to_datetime(answer.headers["date"]) - ctx.now()
-    return since - CLOCKS
-
-
 def _since(ctx: sdk.Context, answer: httpx.Response, kind: str) -> Iterator[dict[str, Any]]:
     """What was made since the first attempt, the newest first. Raises: Unknown when there is more of it than was read."""
     since, listed = began(ctx, answer), many(answer)
-    new = [found for found in listed if made(found) >= since]
+    new = [found for found in listed if made(found, service.name) >= since]
     yield from new
     if len(new) == len(listed) >= ALIKE:
         raise sdk.Unknown(f"GitLab has more than {ALIKE} new ones: look whether this {kind} is among them.")
-
-
-def made(found: dict[str, Any]) -> datetime:
-    """When something was made at GitLab. Raises: Unavailable where it does not say."""
-    try:
-        moment = datetime.fromisoformat(str(found.get("created_at")))
-    except ValueError:
-        raise sdk.Unavailable(f"GitLab says {found.get('created_at')!r} of when something was made.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from area.nodes import sdk
+from area.nodes._payloads import number, within
 from area.nodes.stripe.hooks import watched
 from area.nodes.stripe.money import Customer, moment, shown
-from area.nodes.stripe.provider import id_of, number, text, within
+from area.nodes.stripe.provider import id_of, text
 
 SUCCEEDED, FAILED = "payment_intent.succeeded", "payment_intent.payment_failed"
 SUBSCRIPTION = "customer.subscription."

@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from area.nodes import sdk
-from area.nodes.stripe.provider import listed, number, text
+from area.nodes._payloads import number
+from area.nodes.stripe.provider import listed, text
 
 WHOLE = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from area.nodes import sdk
 from area.nodes._answers import read
+from area.nodes._payloads import within
 
 VERSION = "2026-06-24.dahlia"
 """Of answers and of deliveries alike, whatever version the account is set to."""
@@ -232,23 +233,10 @@ def nonsense(response: httpx.Response) -> sdk.Unavailable:
     return sdk.Unavailable(f"{host} answered {response.status_code} with something else than Stripe's API promises.")
 
 
-def within(body: Any, *names: str) -> Any:
-    """What lies at the end of this path; None where it breaks off."""
-    for name in names:
-        body = body.get(name) if isinstance(body, Mapping) else None
-    return body
-
-
 def text(body: Any, *names: str) -> str:
     """Text there; empty where there is none."""
     found = within(body, *names)
     return found if isinstance(found, str) else ""
-
-
-def number(body: Any, *names: str) -> int:
-    """A whole number there; 0 where there is none."""
-    found = within(body, *names)
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
 def id_of(body: Any, *names: str) -> str | None:

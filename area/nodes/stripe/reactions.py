@@ -14,8 +14,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
+from area.nodes._payloads import number, within
 from area.nodes.stripe.money import moment, payment_choices, shown
-from area.nodes.stripe.provider import id_of, listed, number, post, service, text, within
+from area.nodes.stripe.provider import id_of, listed, post, service, text
 
 MARK = "area_step"
 """The name in the metadata under which a step of a run is kept."""

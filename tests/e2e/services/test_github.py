@@ -11,7 +11,7 @@ from area.core.settings import Settings
 from area.db.models import Area
 from area.engine import polling
 from area.engine.areas import ReactionDraft, delete_area
-from area.nodes.github.issues import MARK
+from area.nodes._forges import MARK
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_github import BEYOND

@@ -13,7 +13,7 @@ from area.db.models import Area
 from area.engine import polling
 from area.engine.areas import ReactionDraft, delete_area
 from area.engine.subscriptions import disconnect
-from area.nodes.gitlab.writing import MARK
+from area.nodes._forges import MARK
 from tests.contract.test_gitlab import audit
 from tests.engine.living import Living, living
 from tests.providers.calls import Fault
