@@ -7,12 +7,15 @@ import httpx
 from area.nodes import sdk
 
 
-def one(response: httpx.Response, *needed: str) -> dict[str, Any]:
-    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
+def one(response: httpx.Response, *needed: str, safe: bool | None = None) -> dict[str, Any]:
+    """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something.
+
+    ``needed`` may be neither missing nor empty text; ``safe`` as for `strange`.
+    """
     found = read(response)
-    if isinstance(found, dict) and all(found.get(name) is not None for name in needed):
+    if isinstance(found, dict) and all(found.get(name) not in (None, "") for name in needed):
         return found
-    raise strange(response)
+    raise strange(response, safe=safe)
 
 
 def many(response: httpx.Response) -> list[dict[str, Any]]:
@@ -24,10 +27,10 @@ def many(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def read(response: httpx.Response) -> Any:
-    """What an answer holds; None when it is no JSON."""
+    """What an answer holds; None when it is no JSON, or nested too deep to be read."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from area.nodes import sdk
-from area.nodes._answers import read, strange
+from area.nodes._answers import one, read, strange
 
 USERINFO = "https://www.googleapis.com/oauth2/v2/userinfo"
 SCOPE = "https://www.googleapis.com/auth/"
@@ -58,15 +58,12 @@ def reasons_of(response: httpx.Response) -> set[str]:
     """The machine-readable reasons of an error, from ``errors`` and ``details`` alike."""
     error = _error(response)
     listed = [error.get(name) for name in ("errors", "details")]
-    parts = [part for one in listed if isinstance(one, list) for part in one if isinstance(part, dict)]
+    parts = [part for given in listed if isinstance(given, list) for part in given if isinstance(part, dict)]
     return {str(part["reason"]) for part in parts if part.get("reason")}
 
 
 def _error(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
+    body = read(response)
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 
@@ -118,16 +115,16 @@ def mapping(response: httpx.Response, *needed: str, safe: bool = False) -> dict[
 
     ``safe`` says that the call can be repeated all the same.
     """
-    found = read(response)
-    if isinstance(found, dict) and "error" not in found and all(found.get(name) is not None for name in needed):
-        return found
-    raise strange(response, safe=safe or None)
+    found = one(response, *needed, safe=safe or None)
+    if "error" in found:
+        raise strange(response, safe=safe or None)
+    return found
 
 
 def listed(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects of a list in an answer; none where it is missing, as Google leaves empty lists out."""
     given = found.get(name)
-    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    return [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
 
 
 def segment(part: str) -> str:

@@ -519,6 +519,7 @@ FAILURES: list[tuple[httpx.Response, type[Exception], str]] = [
     (httpx.Response(200, html="<h1>Sign in</h1>"), sdk.Unavailable, "something else than its API promises"),
     (httpx.Response(200, json={"error": "no"}), sdk.Unavailable, "something else than its API promises"),
     (httpx.Response(200, content=b" " * (10 << 20)), sdk.Unavailable, "something else than its API promises"),
+    (httpx.Response(200, content=b"[" * 200_000), sdk.Unavailable, "something else than its API promises"),
 ]
 
 

@@ -392,7 +392,7 @@ async def test_an_answer_that_says_nothing_may_have_written_it(there: Mastodon, 
 @pytest.mark.parametrize("body", ["<html>", {"id": "1"}, None])
 async def test_a_list_that_is_none_is_looked_for_again(there: Mastodon, ctx: FakeContext, body: Any) -> None:
     there.next(Fault(body=body))
-    with pytest.raises(sdk.Unavailable, match=r"home\.test answers with something else"):
+    with pytest.raises(sdk.Unavailable, match=r"home\.test answered 200 with something else"):
         await look(ctx, watching.mention)
 
 

@@ -15,6 +15,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import read
 from area.nodes._instance import INSTANCE, address
 
 HOME = "https://bsky.social"
@@ -95,10 +96,7 @@ def _error(response: httpx.Response) -> tuple[str, str]:
 
 def body_of(response: httpx.Response) -> dict[str, Any]:
     """The object in an answer; empty where there is none."""
-    try:
-        found = response.json()
-    except ValueError:
-        return {}
+    found = read(response)
     return found if isinstance(found, dict) else {}
 
 

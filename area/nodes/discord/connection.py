@@ -17,7 +17,7 @@ import httpx
 from pydantic import Field
 
 from area.core.http import AGENT
-from area.nodes import sdk
+from area.nodes import _answers, sdk
 
 PERMISSIONS = {
     "ADD_REACTIONS": 1 << 6,
@@ -83,10 +83,7 @@ def judge(response: httpx.Response) -> None:
 
 
 def _refusal(response: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except (ValueError, RecursionError):
-        return {}
+    body = _answers.read(response)
     return body if isinstance(body, Mapping) else {}
 
 
@@ -198,7 +195,7 @@ def read(response: httpx.Response, key: str = "id", *, repeatable: bool = True) 
 
     Raises: Unavailable for anything else, which is asked for again; Unknown where the call is not ``repeatable``.
     """
-    body = _json(response)
+    body = _answers.read(response)
     if isinstance(body, Mapping) and body.get(key) is not None:
         return body
     raise _unreadable(response, repeatable=repeatable)
@@ -206,7 +203,7 @@ def read(response: httpx.Response, key: str = "id", *, repeatable: bool = True) 
 
 def read_list(response: httpx.Response) -> list[Mapping[str, Any]]:
     """The objects that were answered, each with its id. Raises: Unavailable for anything else."""
-    body = _json(response)
+    body = _answers.read(response)
     if isinstance(body, list):
         return [one for one in body if isinstance(one, Mapping) and one.get("id")]
     raise _unreadable(response, repeatable=True)
@@ -216,13 +213,6 @@ def done(response: httpx.Response) -> None:
     """Pass for an answer that says that it was done, and no more. Raises: Unavailable for anything else."""
     if response.status_code != httpx.codes.NO_CONTENT:
         raise _unreadable(response, repeatable=True)
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except (ValueError, RecursionError):
-        return None
 
 
 def _unreadable(response: httpx.Response, *, repeatable: bool) -> sdk.NodeError:

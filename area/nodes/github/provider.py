@@ -13,7 +13,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
-from area.nodes._answers import one
+from area.nodes._answers import one, read
 
 VERSION = "2022-11-28"
 PATIENCE = 60.0
@@ -127,10 +127,7 @@ def words(response: httpx.Response) -> str:
     """GitHub's words in an error: its ``message``, and what ``errors`` add for each field. Empty for an answer that is none."""
     if response.status_code < 400:
         return ""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = read(response)
     if not isinstance(body, dict):
         return ""
     told = [str(body.get("message") or "")]

@@ -12,7 +12,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
-from area.nodes._answers import one
+from area.nodes._answers import one, read
 
 API = "api"
 """The one scope by which anything can be written, webhooks among it; `READ_API` and `READ_USER` are parts of it."""
@@ -118,10 +118,7 @@ def words(response: httpx.Response) -> str:
     """GitLab's words in an error: ``message``, which is text, or lists by field; else ``error_description`` or ``error``."""
     if response.status_code < 400:
         return ""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = read(response)
     if not isinstance(body, dict):
         return ""
     told = body.get("message") or body.get("error_description") or body.get("error") or ""

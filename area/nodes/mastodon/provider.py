@@ -12,6 +12,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import many, one, read
 from area.nodes._instance import INSTANCE, address
 
 SCOPES = "profile, read:accounts, read:notifications, read:statuses and write:statuses"
@@ -72,10 +73,7 @@ def judge(response: httpx.Response) -> None:
 
 def words(response: httpx.Response) -> str:
     """The instance's own words in an error: https://docs.joinmastodon.org/entities/Error/"""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = read(response)
     found = body.get("error") if isinstance(body, dict) else None
     return " ".join(found.split())[:300] if isinstance(found, str) else ""
 
@@ -102,7 +100,7 @@ service = sdk.Service(
 @service.identify
 async def identify(ctx: sdk.Context) -> sdk.Profile:
     """Whose account it is. Its id means something at its instance alone, so both make up the name of the account."""
-    found = read(await ctx.http.get("/api/v1/accounts/verify_credentials"))
+    found = one(await ctx.http.get("/api/v1/accounts/verify_credentials"), "id")
     host, name = httpx.URL(_instance(ctx.credentials)).netloc.decode(), str(found.get("username") or "")
     avatar = found.get("avatar")
     return sdk.Profile(
@@ -113,32 +111,6 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
     )
 
 
-def read(response: httpx.Response) -> dict[str, Any]:
-    """What was asked for. Raises: Unavailable when it is none of Mastodon's entities."""
-    found = _json(response)
-    if not isinstance(found, dict) or not found.get("id"):
-        raise sdk.Unavailable(f"{response.request.url.host} answers with something else than Mastodon's API promises.")
-    return found
-
-
-def read_list(response: httpx.Response) -> list[dict[str, Any]]:
+def known(response: httpx.Response) -> list[dict[str, Any]]:
     """Those of a list that have an id. Raises: Unavailable when it is none."""
-    found = _json(response)
-    if not isinstance(found, list):
-        raise sdk.Unavailable(f"{response.request.url.host} answers with something else than Mastodon's API promises.")
-    return [one for one in found if isinstance(one, dict) and one.get("id")]
-
-
-def made(response: httpx.Response) -> dict[str, Any]:
-    """What a call has made. Raises: Unknown when the answer does not say, though the call may have happened."""
-    try:
-        return read(response)
-    except sdk.Unavailable as error:
-        raise sdk.Unknown(f"{error.message} The call may have happened.") from None
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
+    return [item for item in many(response) if item.get("id")]

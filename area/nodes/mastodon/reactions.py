@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import one
 from area.nodes.mastodon.posts import moment_of, plain
-from area.nodes.mastodon.provider import made, read, read_list, service
+from area.nodes.mastodon.provider import known, service
 
 KEY_LIVES = timedelta(minutes=50)
 """Within which an instance surely knows an idempotency key; it keeps one for an hour at most."""
@@ -123,13 +124,13 @@ async def post(ctx: sdk.Context, given: NewPost) -> Written:
         json={name: value for name, value in asked.items() if value is not None},
         headers={"Idempotency-Key": ctx.idempotency_key},
     )
-    return _written(made(answer))
+    return _written(one(answer, "id"))
 
 
 @service.reaction("Boost a post", idempotent=True)
 async def boost(ctx: sdk.Context, given: Chosen) -> Boosted:
     """Shows a post to one's followers. One that is boosted already stays so."""
-    found = made(await ctx.http.post(f"/api/v1/statuses/{given.post_id}/reblog"))
+    found = one(await ctx.http.post(f"/api/v1/statuses/{given.post_id}/reblog"), "id")
     inner = found.get("reblog")
     inner = inner if isinstance(inner, dict) else {}
     return Boosted(
@@ -142,15 +143,15 @@ async def boost(ctx: sdk.Context, given: Chosen) -> Boosted:
 async def _written_since(ctx: sdk.Context, given: NewPost, text: str, since: datetime) -> dict[str, Any] | None:
     """One's own post of this very text since then. Raises: Unknown when there are more posts than are looked at."""
     path = f"/api/v1/accounts/{ctx.account.facts['id']}/statuses"
-    page = read_list(await ctx.http.get(path, params={"exclude_reblogs": "true", "limit": str(LOOKED_AT)}))
-    recent = [one for one in page if (moment_of(one.get("created_at")) or since) >= since]
-    for one in recent:
-        if (one.get("in_reply_to_id"), one.get("spoiler_text") or "") != (given.reply_to, given.warning):
+    page = known(await ctx.http.get(path, params={"exclude_reblogs": "true", "limit": str(LOOKED_AT)}))
+    recent = [found for found in page if (moment_of(found.get("created_at")) or since) >= since]
+    for found in recent:
+        if (found.get("in_reply_to_id"), found.get("spoiler_text") or "") != (given.reply_to, given.warning):
             continue
         # The HTML is not what was written: names lose their server, addresses are cut.
-        source = read(await ctx.http.get(f"/api/v1/statuses/{one['id']}/source"))
+        source = one(await ctx.http.get(f"/api/v1/statuses/{found['id']}/source"), "id")
         if str(source.get("text")).split() == text.split():
-            return one
+            return found
     if page and len(recent) == len(page) == LOOKED_AT:
         raise sdk.Unknown("An earlier attempt may have written this post: look at the account's profile.")
     return None

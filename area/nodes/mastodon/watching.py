@@ -12,8 +12,9 @@ import httpx
 from pydantic import Field, ValidationError
 
 from area.nodes import sdk
+from area.nodes._answers import one
 from area.nodes.mastodon.posts import Post, newer, order, post_of
-from area.nodes.mastodon.provider import read, read_list, service
+from area.nodes.mastodon.provider import known, service
 
 EVERY = timedelta(minutes=1)
 PER_PAGE = 20
@@ -87,7 +88,7 @@ async def _author(ctx: sdk.Context, where: Author) -> str:
     if where.author is None:
         return str(ctx.account.facts["id"])
     name = where.author.removeprefix("@")
-    return str(read(await ctx.http.get("/api/v1/accounts/lookup", params={"acct": name}))["id"])
+    return str(one(await ctx.http.get("/api/v1/accounts/lookup", params={"acct": name}), "id")["id"])
 
 
 def _posts_of(author: str) -> str:
@@ -97,7 +98,7 @@ def _posts_of(author: str) -> str:
 async def _newest(ctx: sdk.Context, path: str, asked: Mapping[str, str]) -> str:
     """The id of the newest; of a page, since the newest may be filtered out of it."""
     answer = await ctx.http.get(path, params={**asked, "limit": str(PER_PAGE)})
-    return max([_linked(answer) or "0", *(str(one["id"]) for one in read_list(answer))], key=order)
+    return max([_linked(answer) or "0", *(str(item["id"]) for item in known(answer))], key=order)
 
 
 def _before(last: str) -> str:
@@ -122,7 +123,7 @@ async def _since(
     after = begin or last
     for _ in range(PAGES):
         answer = await ctx.http.get(path, params={**asked, "limit": str(PER_PAGE), "min_id": after})
-        page = {str(one["id"]): one for one in read_list(answer) if newer(str(one["id"]), after)}
+        page = {str(item["id"]): item for item in known(answer) if newer(str(item["id"]), after)}
         found |= page
         following = max([after, _linked(answer), *page], key=order)
         if following == after:

@@ -15,6 +15,7 @@ import httpx
 from pydantic import AfterValidator, Field
 
 from area.nodes import sdk
+from area.nodes._answers import one, read, strange
 
 VERSION = "2025-09-03"
 MOST_CHOICES = 100
@@ -68,10 +69,7 @@ def judge(response: httpx.Response) -> None:
 
 def _said(response: httpx.Response) -> tuple[str, str]:
     """The code and the words of an error."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
+    body = read(response)
     found = body if isinstance(body, dict) else {}
     return str(found.get("code") or ""), " ".join(str(found.get("message") or response.reason_phrase).split())[:300]
 
@@ -115,18 +113,10 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
 
 def mapping(response: httpx.Response, *needed: str, wrote: bool = False) -> dict[str, Any]:
     """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call ``wrote`` something."""
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
-    if (
-        isinstance(found, dict)
-        and found.get("object") != "error"
-        and all(found.get(name) is not None for name in needed)
-    ):
-        return found
-    told = f"Notion answered {response.status_code} with something else than its API promises."
-    raise sdk.Unknown(f"{told} It may have been written.") if wrote else sdk.Unavailable(told)
+    found = one(response, *needed, safe=not wrote)
+    if found.get("object") == "error":
+        raise strange(response, safe=not wrote)
+    return found
 
 
 def objects(given: Any) -> list[dict[str, Any]]:

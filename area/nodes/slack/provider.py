@@ -7,6 +7,7 @@ import httpx
 from pydantic import BaseModel, Field
 
 from area.nodes import sdk
+from area.nodes._answers import read, strange
 
 DEAD = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "org_login_required"}
 LATER = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
@@ -48,10 +49,7 @@ class Refused(sdk.Rejected):
 
 def judge(response: httpx.Response) -> None:
     """Raise what Slack means: a failure comes with status 200 and ``ok: false``."""
-    try:
-        body = response.json()
-    except ValueError:
-        return
+    body = read(response)
     if response.status_code >= 500 or not isinstance(body, dict) or body.get("ok") is not False:
         return
     error = str(body.get("error") or "unknown_error")
@@ -111,12 +109,9 @@ async def call(ctx: sdk.Context, method: str, **asked: Any) -> dict[str, Any]:
     response = await ctx.http.post(
         f"/{method}", json={name: value for name, value in asked.items() if value is not None}
     )
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
+    body = read(response)
     if not isinstance(body, dict) or body.get("ok") is not True:
-        raise sdk.Unknown(f"Slack answered {response.status_code} with something else than its API promises.")
+        raise strange(response)
     return body
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from area.nodes import sdk
-from area.nodes._answers import read, strange
+from area.nodes._answers import one, read, strange
 
 LIBRARY_READ = "user-library-read"
 LIBRARY_CHANGE = "user-library-modify"
@@ -71,10 +71,7 @@ def _words(response: httpx.Response) -> str:
 
 
 def _error(response: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
+    body = read(response)
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 
@@ -112,10 +109,10 @@ async def identify(ctx: sdk.Context) -> sdk.Profile:
 
 def mapping(response: httpx.Response, *needed: str) -> dict[str, Any]:
     """The object of an answer. Raises: Unavailable when it is something else, or Unknown where the call may have done something."""
-    found = read(response)
-    if isinstance(found, dict) and "error" not in found and all(found.get(name) is not None for name in needed):
-        return found
-    raise strange(response)
+    found = one(response, *needed)
+    if "error" in found:
+        raise strange(response)
+    return found
 
 
 def accepted(response: httpx.Response, *, safe: bool) -> None:

@@ -11,7 +11,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from area.nodes import sdk
-from area.nodes._answers import read
+from area.nodes._answers import read, strange
 from area.nodes._payloads import within
 
 VERSION = "2026-06-24.dahlia"
@@ -227,10 +227,9 @@ def _is(found: Any, kind: str) -> bool:
     return isinstance(found, dict) and found.get("object") == kind and bool(text(found, "id"))
 
 
-def nonsense(response: httpx.Response) -> sdk.Unavailable:
-    """An answer that is not Stripe's."""
-    host = response.request.url.host
-    return sdk.Unavailable(f"{host} answered {response.status_code} with something else than Stripe's API promises.")
+def nonsense(response: httpx.Response) -> sdk.NodeError:
+    """An answer that is not Stripe's. It is asked for again: what was posted has an Idempotency-Key, and an endpoint its URL."""
+    return strange(response, safe=True)
 
 
 def text(body: Any, *names: str) -> str:

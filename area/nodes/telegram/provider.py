@@ -12,6 +12,7 @@ import httpx
 from pydantic import Field
 
 from area.nodes import sdk
+from area.nodes._answers import read
 
 UPDATES = ["message", "channel_post", "callback_query"]
 """Kinds of update that a bot's webhook asks for: those that some action reads."""
@@ -84,10 +85,7 @@ def parameters(response: httpx.Response) -> dict[str, Any]:
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:
-    try:
-        found = response.json()
-    except ValueError:
-        return {}
+    found = read(response)
     return found if isinstance(found, dict) else {}
 
 

@@ -12,7 +12,7 @@ import httpx
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from area.nodes import sdk
-from area.nodes._answers import strange
+from area.nodes._answers import read, strange
 
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"  # noqa: S105 - an address
 ADDRESS = r"^(https?://)?((www|m)\.)?(twitch\.tv/)?@?[A-Za-z0-9_]{1,25}/?$"
@@ -113,10 +113,7 @@ def _patience(response: httpx.Response) -> sdk.NodeError:
 
 def words(response: httpx.Response) -> str:
     """Twitch's own words in an error: the ``message`` of ``{error, status, message}``."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = read(response)
     message = body.get("message") if isinstance(body, dict) else None
     return " ".join(message.split())[:300] if isinstance(message, str) else ""
 
@@ -126,10 +123,8 @@ def data(response: httpx.Response, *needed: str) -> list[dict[str, Any]]:
 
     Raises: Unavailable when it is something else, or Unknown where the call may have done something.
     """
-    try:
-        found = response.json()["data"]
-    except (ValueError, KeyError, TypeError):
-        found = None
+    body = read(response)
+    found = body.get("data") if isinstance(body, dict) else None
     if isinstance(found, list) and all(_has(item, needed) for item in found):
         return found
     raise strange(response)
