@@ -8,12 +8,12 @@ import pytest
 
 from area.core.errors import InvalidInput
 from area.core.settings import Settings
-from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_bluesky import BEYOND
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched, step
+from tests.engine.living import living
 from tests.providers.bluesky import ADA, PASSWORD, Bluesky
 from tests.providers.calls import Fault
 
@@ -22,28 +22,13 @@ POST, REPOST = "bluesky.post", "bluesky.repost"
 PUT = "com.atproto.repo.putRecord"
 
 
-class Story(Living):
+class Story(Watched[Bluesky]):
     """One user's AREAs, and Bluesky."""
-
-    there: Bluesky
 
     async def login(self, password: str = PASSWORD) -> UUID:
         """The account, as its owner connects it."""
         typed = {"identifier": "@ada.bsky.test", "password": password}
         return await self.platform.keys.connect(self.user, "bluesky", typed, None)
-
-    async def watching(self, account: UUID, action: str, *reactions: ReactionDraft, **where: str) -> Area:
-        """An AREA that looks from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=where)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
 
     def asked_for(self, method: str) -> int:
         """How often a method was called."""
@@ -55,15 +40,9 @@ async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Bluesky()
     there.now = datetime.now(UTC)
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("bluesky", BEYOND).audit(there)
-
-
-def step(account: UUID, reaction: str, **config: str) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
 
 
 def answer(account: UUID) -> ReactionDraft:
@@ -72,7 +51,7 @@ def answer(account: UUID) -> ReactionDraft:
 
 async def test_a_mention_is_answered_and_reposted_once(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, MENTION, answer(account), step(account, REPOST, post="{{ trigger.url }}"))
+    area = await story.from_now(account, MENTION, answer(account), step(account, REPOST, post="{{ trigger.url }}"))
     uri = story.there.write("@ada.bsky.test Grüße!")
     (run,) = await story.runs(area)
     assert await story.status(run) == "succeeded", await story.steps(run)
@@ -87,7 +66,7 @@ async def test_a_mention_is_answered_and_reposted_once(story: Story) -> None:
 async def test_what_went_wrong_in_the_middle_is_written_once(story: Story, fault: Fault) -> None:
     account = await story.login()
     where = {"author": "grace.bsky.test"}
-    area = await story.watching(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), **where)
+    area = await story.from_now(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), **where)
     story.there.write("Neu: é")
     story.there.next(fault, PUT)
     (run,) = await story.runs(area)
@@ -102,7 +81,7 @@ async def test_what_went_wrong_in_the_middle_is_written_once(story: Story, fault
 
 async def test_a_session_that_ends_is_prolonged_or_opened_again(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, MENTION, answer(account))
+    area = await story.from_now(account, MENTION, answer(account))
     story.there.sessions.clear()
     story.there.write("@ada.bsky.test eins")
     (first,) = await story.runs(area)
@@ -120,7 +99,7 @@ async def test_a_session_that_ends_is_prolonged_or_opened_again(story: Story) ->
 
 async def test_a_password_that_is_revoked_stops_its_areas_and_loses_nothing(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, MENTION, answer(account))
+    area = await story.from_now(account, MENTION, answer(account))
     story.there.write("@ada.bsky.test eins")
     await story.look(area)
     run = await story.run_of(area)

@@ -9,13 +9,13 @@ import pytest
 
 from area.core.settings import Settings
 from area.db.models import Area
-from area.engine import polling
-from area.engine.areas import ReactionDraft, delete_area
+from area.engine.areas import ReactionDraft
 from area.nodes._forges import MARK
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_github import BEYOND
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Heard
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.github import HIDDEN, HOOKS, REPO, SITE, GitHub, Repository
 from tests.providers.signing import hmac_body
@@ -25,10 +25,8 @@ CREATE, SAY, LABEL = "github.create_issue", "github.comment_on", "github.add_lab
 FILE, START = "github.create_file", "github.dispatch_workflow"
 
 
-class Story(Living):
+class Story(Heard[GitHub]):
     """One user's AREAs, and two repositories."""
-
-    there: GitHub
 
     @property
     def site(self) -> Repository:
@@ -36,24 +34,7 @@ class Story(Living):
 
     async def listening(self, account: UUID, *reactions: ReactionDraft, action: str = PUSH, **config: Any) -> Area:
         """An AREA whose webhook is there."""
-        config = {"repository": SITE, **config}
-        area = await self.area(*reactions, action=action, account_id=account, config=config)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what deliveries have started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
-    async def gone(self, area: Area) -> None:
-        """The AREA is deleted, and the scheduler has its turn."""
-        await delete_area(self.platform, self.user, area.id)
-        await polling.tick(self.platform)
-
-    async def row(self, account: UUID) -> Any:
-        return await self.pool.fetchrow("SELECT * FROM connected_accounts WHERE id = $1", account)
+        return await self.from_now(account, action, *reactions, **{"repository": SITE, **config})
 
     def titles(self) -> list[str]:
         return [issue["title"] for issue in self.site.issues]
@@ -63,9 +44,7 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = GitHub()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("github", BEYOND).audit(there)
 

@@ -11,11 +11,12 @@ from area.core.errors import InvalidInput, NotFound
 from area.core.settings import Settings
 from area.db.models import Area
 from area.engine import polling
-from area.engine.areas import ReactionDraft, delete_area
+from area.engine.areas import ReactionDraft
 from area.engine.subscriptions import disconnect
 from area.nodes._forges import MARK
 from tests.contract.test_gitlab import audit
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Heard
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.gitlab import API, DEVELOPER, PAT, READ_USER, SECOND, SITE, GitLab, Project, push
 from tests.providers.signing import shared_token
@@ -26,10 +27,8 @@ PLACE = f"/api/v4/projects/{SITE}"
 OPENS, STARTS = f"POST {PLACE}/issues", f"POST {PLACE}/pipeline"
 
 
-class Story(Living):
+class Story(Heard[GitLab]):
     """One user's AREAs, and two projects."""
-
-    there: GitLab
 
     @property
     def site(self) -> Project:
@@ -37,24 +36,7 @@ class Story(Living):
 
     async def listening(self, account: UUID, *reactions: ReactionDraft, action: str = PUSH, **config: Any) -> Area:
         """An AREA whose webhook is there."""
-        config = {"project": SITE, **config}
-        area = await self.area(*reactions, action=action, account_id=account, config=config)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what deliveries have started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
-    async def gone(self, area: Area) -> None:
-        """The AREA is deleted, and the scheduler has its turn."""
-        await delete_area(self.platform, self.user, area.id)
-        await polling.tick(self.platform)
-
-    async def row(self, account: UUID) -> Any:
-        return await self.pool.fetchrow("SELECT * FROM connected_accounts WHERE id = $1", account)
+        return await self.from_now(account, action, *reactions, **{"project": SITE, **config})
 
     def titles(self) -> list[str]:
         return [issue["title"] for issue in self.site.issues]
@@ -64,9 +46,7 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = GitLab()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     audit(there)
 
 

@@ -13,7 +13,8 @@ from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_gmail import BEYOND
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched, step
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.gmail import ME, SEND, Gmail
 
@@ -22,41 +23,21 @@ REPLY, SENDING = "gmail.reply", "gmail.send"
 SENDS = f"POST {ME}/messages/send"
 
 
-class Story(Living):
+class Story(Watched[Gmail]):
     """One user's AREAs, and a mailbox."""
-
-    there: Gmail
 
     async def watching(self, account: UUID, *reactions: ReactionDraft, action: str = NEW, **config: Any) -> Area:
         """An AREA that watches from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=config)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
-    async def account_row(self, account: UUID) -> Any:
-        return await self.pool.fetchrow("SELECT * FROM connected_accounts WHERE id = $1", account)
+        return await self.from_now(account, action, *reactions, **config)
 
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Gmail()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir() and any(call.path.startswith(ME) for call in there.calls):
         Contract("gmail", BEYOND).audit(there)
-
-
-def step(account: UUID, reaction: str, **config: Any) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
 
 
 def answered(account: UUID) -> ReactionDraft:
@@ -93,7 +74,7 @@ async def test_a_mail_is_answered_labelled_and_marked_once(story: Story) -> None
 
 async def test_an_account_knows_its_address_and_what_it_may_do(story: Story) -> None:
     account = await story.connect("gmail", SENDING)
-    row = await story.account_row(account)
+    row = await story.row(account)
     assert (row["external_id"], row["label"], row["status"]) == ("1001", "ada@example.com", "active")
     assert set(row["scopes"]) == {SEND, "openid", "https://www.googleapis.com/auth/userinfo.email"}
     (asked,) = story.there.asked("GET", "/o/oauth2/v2/auth")
@@ -193,7 +174,7 @@ async def test_a_consent_that_was_taken_back_asks_for_a_new_one_and_loses_nothin
     run = await story.run_of(area)
     story.there.auth.withdraw()
     await story.execute(run)
-    assert (await story.account_row(account))["status"] == "needs_reconnect"
+    assert (await story.row(account))["status"] == "needs_reconnect"
     assert (await story.status(run), sent(story)) == ("held", [])
     assert await story.connect("gmail", NEW, REPLY) == account
     await story.due_now(run)

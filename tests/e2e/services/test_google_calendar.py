@@ -13,7 +13,8 @@ from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.google_calendar import MAIN, TEAM, GoogleCalendar
 
@@ -29,23 +30,12 @@ POST = "POST /calendar/v3/calendars/team@group.calendar.google.com/events"
 SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 
 
-class Story(Living):
+class Story(Watched[GoogleCalendar]):
     """One user's AREAs, and two calendars."""
-
-    there: GoogleCalendar
 
     async def watching(self, account: UUID, *reactions: ReactionDraft, action: str = MADE, **config: Any) -> Area:
         """An AREA that watches from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=config)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
+        return await self.from_now(account, action, *reactions, **config)
 
     def planned(self) -> list[str]:
         """What stands in the team's calendar."""
@@ -56,9 +46,7 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = GoogleCalendar()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         deleted = [f"DELETE {call.raw_path}" for call in there.calls if call.method == "DELETE"]
         Contract("calendar", deleted).audit(there)

@@ -12,7 +12,8 @@ from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.google_drive import FOLDER, INBOX, PLACE, GoogleDrive
 
@@ -21,32 +22,19 @@ CREATE, SHARE = "google_drive.create_folder", "google_drive.share"
 UPLOADS = f"POST /upload{PLACE}/files"
 
 
-class Story(Living):
+class Story(Watched[GoogleDrive]):
     """One user's AREAs, and a Drive."""
-
-    there: GoogleDrive
 
     async def watching(self, account: UUID, *reactions: ReactionDraft) -> Area:
         """An AREA that watches the inbox from now on."""
-        area = await self.area(*reactions, action=ADDED, account_id=account, config={"folder": INBOX})
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
+        return await self.from_now(account, ADDED, *reactions, folder=INBOX)
 
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = GoogleDrive()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         beyond = [f"{c.method} {c.raw_path}" for c in there.calls if c.path.endswith("/permissions")]
         Contract("drive", [*beyond, UPLOADS]).audit(there)

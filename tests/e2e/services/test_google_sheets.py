@@ -11,7 +11,8 @@ from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.google_sheets import BOOK, ODD, ORDERS, GoogleSheets
 
@@ -19,33 +20,19 @@ ADDED, APPEND = "google_sheets.row_added", "google_sheets.append_row"
 UPDATE, LOOK_UP = "google_sheets.update_row", "google_sheets.look_up_row"
 
 
-class Story(Living):
+class Story(Watched[GoogleSheets]):
     """One user's AREAs, and a spreadsheet."""
-
-    there: GoogleSheets
 
     async def watching(self, account: UUID, *reactions: ReactionDraft) -> Area:
         """An AREA that watches the orders from now on."""
-        config = {"spreadsheet": BOOK, "sheet": ORDERS}
-        area = await self.area(*reactions, action=ADDED, account_id=account, config=config)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
+        return await self.from_now(account, ADDED, *reactions, spreadsheet=BOOK, sheet=ORDERS)
 
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = GoogleSheets()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("sheets").audit(there)
 

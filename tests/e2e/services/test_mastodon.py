@@ -8,12 +8,12 @@ import pytest
 
 from area.core.errors import InvalidInput
 from area.core.settings import Settings
-from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_mastodon import beyond
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched, step
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.mastodon import READ_ONLY, TOKEN, Mastodon
 
@@ -22,43 +22,22 @@ POST, BOOST = "mastodon.post", "mastodon.boost"
 STATUSES = "POST /api/v1/statuses"
 
 
-class Story(Living):
+class Story(Watched[Mastodon]):
     """One user's AREAs, and an instance."""
-
-    there: Mastodon
 
     async def login(self, token: str = TOKEN) -> UUID:
         """The account, as its owner connects it."""
         typed = {"instance": self.there.url, "token": token}
         return await self.platform.keys.connect(self.user, "mastodon", typed, None)
 
-    async def watching(self, account: UUID, action: str, *reactions: ReactionDraft, **where: str) -> Area:
-        """An AREA that looks from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=where)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Mastodon()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("mastodon", beyond(there)).audit(there)
-
-
-def step(account: UUID, reaction: str, **config: str) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
 
 
 def answer(account: UUID) -> ReactionDraft:
@@ -67,7 +46,7 @@ def answer(account: UUID) -> ReactionDraft:
 
 async def test_a_mention_is_answered_and_boosted_once(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, MENTION, answer(account), step(account, BOOST, post_id="{{ trigger.id }}"))
+    area = await story.from_now(account, MENTION, answer(account), step(account, BOOST, post_id="{{ trigger.id }}"))
     asked = story.there.write("@ada Grüße!\n\nBis dann")
     (run,) = await story.runs(area)
     assert await story.status(run) == "succeeded", await story.steps(run)
@@ -83,7 +62,7 @@ async def test_a_mention_is_answered_and_boosted_once(story: Story) -> None:
 @pytest.mark.parametrize("fault", [Fault(lose=True), Fault(status=503)], ids=["lost answer", "down"])
 async def test_what_went_wrong_in_the_middle_is_written_once(story: Story, fault: Fault) -> None:
     account = await story.login()
-    area = await story.watching(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), author="grace")
+    area = await story.from_now(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), author="grace")
     story.there.write("Neu: é")
     story.there.next(fault, STATUSES)
     (run,) = await story.runs(area)
@@ -96,7 +75,7 @@ async def test_what_went_wrong_in_the_middle_is_written_once(story: Story, fault
 
 async def test_a_post_whose_key_is_forgotten_is_found_again(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), author="grace")
+    area = await story.from_now(account, BY_ACCOUNT, step(account, POST, text="{{ trigger.text }}"), author="grace")
     story.there.now = datetime.now(UTC)
     story.there.write("einmal")
     story.there.next(Fault(lose=True), STATUSES)
@@ -112,7 +91,7 @@ async def test_a_post_whose_key_is_forgotten_is_found_again(story: Story) -> Non
 
 async def test_a_token_that_is_revoked_stops_its_areas_and_loses_nothing(story: Story) -> None:
     account = await story.login()
-    area = await story.watching(account, MENTION, answer(account))
+    area = await story.from_now(account, MENTION, answer(account))
     story.there.write("@ada eins")
     await story.look(area)
     run = await story.run_of(area)
@@ -129,7 +108,7 @@ async def test_a_token_that_is_revoked_stops_its_areas_and_loses_nothing(story: 
 
 async def test_a_token_that_may_only_read_fails_with_what_to_do(story: Story) -> None:
     account = await story.login(READ_ONLY)
-    area = await story.watching(account, MENTION, answer(account))
+    area = await story.from_now(account, MENTION, answer(account))
     story.there.write("@ada eins")
     (run,) = await story.runs(area)
     assert await story.status(run) == "failed"

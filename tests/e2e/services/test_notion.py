@@ -14,7 +14,8 @@ from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.notion import audited
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Watched
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.notion import ADA, HOME, KEY, SOURCE, Notion
 
@@ -24,37 +25,19 @@ OVER = timedelta(minutes=2)
 """How long ago something happens whose minute is over."""
 
 
-class Story(Living):
+class Story(Watched[Notion]):
     """One user's AREAs, and a workspace."""
-
-    there: Notion
 
     async def watching(self, account: UUID, action: str, *reactions: ReactionDraft) -> Area:
         """An AREA that watches the database from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config={"database": SOURCE})
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
-    async def account_status(self, account: UUID) -> str:
-        """How an account is."""
-        found: str = await self.pool.fetchval("SELECT status FROM connected_accounts WHERE id = $1", account)
-        return found
+        return await self.from_now(account, action, *reactions, database=SOURCE)
 
 
 @pytest.fixture(params=[False, True], ids=["no refresh token", "refresh tokens rotate"])
 async def story(settings: Settings, user: UUID, request: pytest.FixtureRequest) -> AsyncIterator[Story]:
     there = Notion(refreshes=request.param)
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         audited(Contract("notion"), there)
 
@@ -122,7 +105,7 @@ async def test_a_token_that_ends_is_refreshed_where_that_can_be_and_else_the_run
     rows = await story.pool.fetch("SELECT id FROM runs WHERE area_id = $1", area.id)
     (run,) = [row["id"] for row in rows]
     await story.execute(run)
-    found = await story.status(run), await story.account_status(account), len(story.there.blocks[HOME])
+    found = await story.status(run), (await story.row(account))["status"], len(story.there.blocks[HOME])
     if not story.there.auth.dialect.refreshes:
         assert found == ("held", "needs_reconnect", 0)
         return

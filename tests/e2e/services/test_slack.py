@@ -12,7 +12,8 @@ from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
 from tests.contract.test_slack import BEYOND
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Heard, step
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.signing import slack as signed
 from tests.providers.slack import BOT, GENERAL, HOME, OTHER, SIGNING_SECRET, Slack
@@ -21,37 +22,21 @@ MENTION, MESSAGE = "slack.mention", "slack.message"
 POST, REPLY, EMOJI = "slack.post_message", "slack.reply", "slack.add_emoji"
 
 
-class Story(Living):
+class Story(Heard[Slack]):
     """One user's AREAs, and Slack."""
-
-    there: Slack
 
     async def hearing(self, account: UUID, action: str, *reactions: ReactionDraft) -> Area:
         """An AREA that hears the workspace from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config={"channel": GENERAL})
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what was started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
+        return await self.from_now(account, action, *reactions, channel=GENERAL)
 
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Slack()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("slack", BEYOND).audit(there)
-
-
-def step(account: UUID, reaction: str, **config: str) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
 
 
 def echo(account: UUID) -> ReactionDraft:

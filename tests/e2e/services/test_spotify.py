@@ -13,8 +13,9 @@ from area.db.models import Area
 from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
+from tests.e2e.services.stories import Watched, step
 from tests.engine.conftest import log
-from tests.engine.living import Living, living
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.spotify import API, KITCHEN, PARTY, Spotify, track, uri
 
@@ -23,27 +24,14 @@ ADD, KEEP, PLAY, SKIP = "spotify.add_to_playlist", "spotify.save", "spotify.play
 ADDS = f"POST {API}/playlists/{PARTY}/items"
 
 
-class Story(Living):
+class Story(Watched[Spotify]):
     """One user's AREAs, and their Spotify."""
-
-    there: Spotify
 
     async def watching(self, account: UUID, *reactions: ReactionDraft, action: str = SAVED, **config: Any) -> Area:
         """An AREA that watches from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=config)
-        await self.look(area)
+        area = await self.from_now(account, action, *reactions, **config)
         self.there.tick()
         return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Look, and execute what that started; gives the runs so far."""
-        await self.look(area)
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
-
-    async def account_status(self, account: UUID) -> Any:
-        return await self.pool.fetchval("SELECT status FROM connected_accounts WHERE id = $1", account)
 
     @property
     def party(self) -> list[str]:
@@ -54,15 +42,9 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Spotify()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     if SPECS.is_dir():
         Contract("spotify").audit(there)
-
-
-def step(account: UUID, reaction: str, **config: Any) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
 
 
 def filling(account: UUID) -> ReactionDraft:
@@ -208,8 +190,8 @@ async def test_after_six_months_the_user_is_asked_again_and_nothing_is_lost(stor
     run = await story.run_of(area)
     story.there.auth.withdraw()
     await story.execute(run)
-    assert (await story.account_status(account), await story.status(run)) == ("needs_reconnect", "held")
+    assert ((await story.row(account))["status"], await story.status(run)) == ("needs_reconnect", "held")
     assert await story.connect("spotify", SAVED, ADD) == account
     await story.due_now(run)
     await story.execute(run)
-    assert (await story.account_status(account), story.party) == ("active", [uri(7)])
+    assert ((await story.row(account))["status"], story.party) == ("active", [uri(7)])

@@ -1,17 +1,15 @@
 """Stripe through the engine: an account by its key, endpoints with secrets of Stripe's, and money given back once."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from area.core.errors import InvalidInput, InvalidInputs
 from area.core.settings import Settings
-from area.db.models import Area
-from area.engine import polling
-from area.engine.areas import ReactionDraft, delete_area
-from tests.engine.living import Living, living
+from area.engine.areas import ReactionDraft
+from tests.e2e.services.stories import Heard, step
+from tests.engine.living import living
 from tests.providers import stripe_shapes as shapes
 from tests.providers.calls import Fault
 from tests.providers.signing import stripe
@@ -23,26 +21,12 @@ PAID, DECLINED = "payment_intent.succeeded", "payment_intent.payment_failed"
 REFUNDS = "POST /v1/refunds"
 
 
-class Story(Living):
+class Story(Heard[Stripe]):
     """One user's AREAs, and Stripe."""
-
-    there: Stripe
 
     async def shop(self, key: str = RESTRICTED) -> UUID:
         """The account, as its owner connects it."""
         return await self.platform.keys.connect(self.user, "stripe", {"key": key}, None)
-
-    async def hearing(self, account: UUID, action: str, *reactions: ReactionDraft, **where: Any) -> Area:
-        """An AREA that hears of the account's events from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=where)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what was started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
 
     def back(self) -> list[int]:
         """The amounts that were given back."""
@@ -53,13 +37,7 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Stripe()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
-
-
-def step(account: UUID, reaction: str, **config: Any) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
+        yield Story(world.platform, user, there)
 
 
 def refund(account: UUID) -> ReactionDraft:
@@ -69,7 +47,7 @@ def refund(account: UUID) -> ReactionDraft:
 async def test_a_payment_makes_a_customer_and_is_given_back_in_part_once(story: Story) -> None:
     account = await story.shop()
     named = step(account, CREATE, email="{{ trigger.email }}", name="Zoë 🚪", metadata={"for": "{{ trigger.total }}"})
-    area = await story.hearing(account, SUCCEEDED, named, refund(account), currency="usd")
+    area = await story.from_now(account, SUCCEEDED, named, refund(account), currency="usd")
     ((key, endpoint),) = story.there.endpoints.items()
     assert (endpoint["enabled_events"], endpoint["api_version"]) == ([PAID], "2026-06-24.dahlia")
     paid = story.there.pays(receipt_email="zoe@example.com", metadata={"back": "400"})
@@ -96,8 +74,8 @@ async def test_an_endpoint_goes_with_its_last_area_and_comes_back_when_it_was_re
     thanks = step(
         account, CREATE, email="a@b.c", description="{{ trigger.status }} after {{ trigger.previous_status }}"
     )
-    area = await story.hearing(account, CHANGED, thanks, changes=["updated"])
-    other = await story.hearing(account, FAILED, step(account, CREATE, name="{{ trigger.reason }}"))
+    area = await story.from_now(account, CHANGED, thanks, changes=["updated"])
+    other = await story.from_now(account, FAILED, step(account, CREATE, name="{{ trigger.reason }}"))
     assert len(story.there.endpoints) == 2
     story.there.endpoints.clear()
     await story.look(area)
@@ -110,8 +88,7 @@ async def test_an_endpoint_goes_with_its_last_area_and_comes_back_when_it_was_re
     await story.there.happens(DECLINED, shapes.payment(1, last_payment_error={"message": "Nicht gedeckt."}))
     assert len(await story.runs(other)) == 1
     for one in (area, other):
-        await delete_area(story.platform, story.user, one.id)
-        await polling.tick(story.platform)
+        await story.gone(one)
     assert story.there.endpoints == {}
 
 
@@ -134,7 +111,7 @@ async def test_what_passes_is_tried_again_and_gives_the_money_back_once(
     story: Story, fault: Fault, code: str, made: int
 ) -> None:
     account = await story.shop()
-    area = await story.hearing(account, SUCCEEDED, refund(account))
+    area = await story.from_now(account, SUCCEEDED, refund(account))
     await story.there.happens(PAID, story.there.pays(metadata={"back": "400"}))
     story.there.next(fault, REFUNDS)
     (run,) = await story.runs(area)
@@ -151,7 +128,7 @@ async def test_what_passes_is_tried_again_and_gives_the_money_back_once(
 async def test_a_failure_that_stripe_will_repeat_is_looked_into(story: Story, made: bool, status: str) -> None:
     """A 500 is kept under its Idempotency-Key, and says nothing of whether the refund is there."""
     account = await story.shop()
-    area = await story.hearing(account, SUCCEEDED, refund(account))
+    area = await story.from_now(account, SUCCEEDED, refund(account))
     await story.there.happens(PAID, story.there.pays(metadata={"back": "400"}))
     kept = Fault(status=500, body={"error": {"type": "api_error"}}, headers={"Idempotent-Replayed": "true"})
     if made:
@@ -166,7 +143,7 @@ async def test_a_failure_that_stripe_will_repeat_is_looked_into(story: Story, ma
 
 async def test_a_key_that_was_revoked_holds_the_run_until_another_is_given(story: Story) -> None:
     account = await story.shop()
-    area = await story.hearing(account, SUCCEEDED, refund(account))
+    area = await story.from_now(account, SUCCEEDED, refund(account))
     await story.there.happens(PAID, story.there.pays(metadata={"back": "400"}))
     del story.there.keys[RESTRICTED]
     (run,) = await story.runs(area)
@@ -179,7 +156,7 @@ async def test_a_key_that_was_revoked_holds_the_run_until_another_is_given(story
 
 async def test_what_is_gone_fails_in_words_and_is_not_tried_again(story: Story) -> None:
     account = await story.shop()
-    area = await story.hearing(account, SUCCEEDED, step(account, REFUND, payment="pi_gone"))
+    area = await story.from_now(account, SUCCEEDED, step(account, REFUND, payment="pi_gone"))
     await story.there.happens(PAID, story.there.pays())
     (run,) = await story.runs(area)
     failed = (await story.steps(run))["refund"]["error"]
@@ -206,5 +183,5 @@ async def test_keys_are_tried_and_modes_are_accounts_of_their_own(story: Story) 
 async def test_a_key_without_the_permission_is_told_at_the_source(story: Story) -> None:
     account = await story.shop(WEAK)
     with pytest.raises(AssertionError, match="rak_webhook_endpoints_read"):
-        await story.hearing(account, SUCCEEDED, refund(account))
+        await story.from_now(account, SUCCEEDED, refund(account))
     assert story.there.endpoints == {}

@@ -1,19 +1,17 @@
 """Telegram through the engine: a bot by its token, what is written to it, answers said once, and one webhook for all."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from area.core.errors import InvalidInput
 from area.core.settings import Settings
-from area.db.models import Area
-from area.engine import polling
-from area.engine.areas import ReactionDraft, delete_area
+from area.engine.areas import ReactionDraft
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Heard, step
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.telegram import GROUP, OTHER, TOKEN, Telegram
 
@@ -22,34 +20,19 @@ SEND, EDIT, ANSWER = "telegram.send_message", "telegram.edit_message", "telegram
 BOT = "110201543"
 
 
-class Story(Living):
+class Story(Heard[Telegram]):
     """One user's AREAs, and Telegram."""
-
-    there: Telegram
 
     async def bot(self, token: str = TOKEN) -> UUID:
         """A bot, as its owner connects it."""
         return await self.platform.keys.connect(self.user, "telegram", {"token": token}, None)
-
-    async def hearing(self, account: UUID, action: str, *reactions: ReactionDraft, **where: Any) -> Area:
-        """An AREA that hears the bot from now on."""
-        area = await self.area(*reactions, action=action, account_id=account, config=where)
-        await self.look(area)
-        return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what was started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
 
 
 @pytest.fixture
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = Telegram()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
+        made = Story(world.platform, user, there)
         # What other tests left would share the bot's webhook.
         await made.pool.execute(
             "UPDATE hooks SET status = 'unused', next_due_at = NULL, remote_id = NULL, topic = NULL, lease_until = NULL"
@@ -59,17 +42,13 @@ async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
         Contract("telegram", [f"POST /bot{token}/setWebhook" for token in (TOKEN, OTHER)]).audit(there)
 
 
-def step(account: UUID, reaction: str, **config: Any) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=reaction.partition(".")[2], account_id=account)
-
-
 def echo(account: UUID) -> ReactionDraft:
     return step(account, SEND, chat_id="{{ trigger.chat_id }}", text="{{ trigger.user }}: {{ trigger.text }}")
 
 
 async def test_a_message_is_answered_once_and_forgeries_never(story: Story) -> None:
     account = await story.bot()
-    area = await story.hearing(account, MESSAGE, echo(account), contains="grüße")
+    area = await story.from_now(account, MESSAGE, echo(account), contains="grüße")
     update = await story.there.write("Viele Grüße 🎉")
     await story.there.send_update(BOT, update)
     forged = {**update, "update_id": 1}
@@ -84,8 +63,8 @@ async def test_a_button_is_answered_and_its_message_changed(story: Story) -> Non
     account = await story.bot()
     buttons = [{"text": "Ja", "data": "ja"}]
     asks = step(account, SEND, chat_id="{{ trigger.chat_id }}", text="Tür auf?", buttons=buttons)
-    asking = await story.hearing(account, COMMAND, asks, command="tuer")
-    pressed = await story.hearing(
+    asking = await story.from_now(account, COMMAND, asks, command="tuer")
+    pressed = await story.from_now(
         account,
         BUTTON,
         step(account, ANSWER, query_id="{{ trigger.query_id }}", text="Danke"),
@@ -102,23 +81,21 @@ async def test_a_button_is_answered_and_its_message_changed(story: Story) -> Non
 
 async def test_all_actions_of_a_bot_share_its_webhook_and_no_other_bot_hears_them(story: Story) -> None:
     account, other = await story.bot(), await story.bot(OTHER)
-    first = await story.hearing(account, MESSAGE, echo(account))
-    second = await story.hearing(account, BUTTON, step(account, ANSWER, query_id="{{ trigger.query_id }}"))
-    elsewhere = await story.hearing(other, MESSAGE, echo(other))
+    first = await story.from_now(account, MESSAGE, echo(account))
+    second = await story.from_now(account, BUTTON, step(account, ANSWER, query_id="{{ trigger.query_id }}"))
+    elsewhere = await story.from_now(other, MESSAGE, echo(other))
     assert set(story.there.webhooks) == {BOT, "220201543"}
     await story.there.write("for one")
     assert (len(await story.runs(first)), len(await story.runs(elsewhere))) == (1, 0)
-    await delete_area(story.platform, story.user, first.id)
-    await polling.tick(story.platform)
+    await story.gone(first)
     assert BOT in story.there.webhooks, "the other action lives by it"
-    await delete_area(story.platform, story.user, second.id)
-    await polling.tick(story.platform)
+    await story.gone(second)
     assert set(story.there.webhooks) == {"220201543"}
 
 
 async def test_an_answer_that_was_lost_is_not_said_twice(story: Story) -> None:
     account = await story.bot()
-    area = await story.hearing(account, MESSAGE, echo(account))
+    area = await story.from_now(account, MESSAGE, echo(account))
     story.there.next(Fault(lose=True), "/sendMessage")
     await story.there.write("once")
     (run,) = await story.runs(area)

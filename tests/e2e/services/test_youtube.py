@@ -14,7 +14,8 @@ from area.engine import polling
 from area.engine.areas import ReactionDraft, delete_area
 from tests.contract.documents import SPECS
 from tests.contract.plugin import Contract
-from tests.engine.living import Living, living
+from tests.e2e.services.stories import Heard, step
+from tests.engine.living import living
 from tests.providers.calls import Fault
 from tests.providers.signing import hmac_body
 from tests.providers.youtube import CHANNEL, FEED, HUB, MIX, PLACE, YouTube, ago
@@ -24,23 +25,14 @@ ADD, LIKE, COMMENT = "youtube.add_to_playlist", "youtube.like", "youtube.comment
 THREADS = f"POST {PLACE}/commentThreads"
 
 
-class Story(Living):
+class Story(Heard[YouTube]):
     """One user's AREAs, and YouTube with its hub."""
-
-    there: YouTube
 
     async def listening(self, account: UUID | None, *reactions: ReactionDraft) -> Area:
         """An AREA whose subscription the hub has confirmed."""
-        area = await self.area(*reactions, action=NEW, account_id=account, config={"channel": CHANNEL})
-        await self.look(area)
+        area = await self.from_now(account, NEW, *reactions, channel=CHANNEL)
         await self.there.settled()
         return area
-
-    async def runs(self, area: Area) -> list[UUID]:
-        """Execute what was started; gives the runs so far."""
-        rows = await self.pool.fetch("SELECT id FROM runs WHERE area_id = $1 ORDER BY id", area.id)
-        await self.execute(*(row["id"] for row in rows))
-        return [row["id"] for row in rows]
 
     async def hook(self, area: Area) -> Any:
         return await self.pool.fetchrow(
@@ -59,16 +51,10 @@ class Story(Living):
 async def story(settings: Settings, user: UUID) -> AsyncIterator[Story]:
     there = YouTube()
     async with living(settings, user, there) as world:
-        made = Story(world.platform, user, [there])
-        made.there = there
-        yield made
+        yield Story(world.platform, user, there)
     api = [call for call in there.calls if call.path.startswith(PLACE)]
     if SPECS.is_dir() and api:
         Contract("youtube").audit(there)
-
-
-def step(account: UUID, reaction: str, key: str = "", **config: Any) -> ReactionDraft:
-    return ReactionDraft(reaction, config, key=key or reaction.partition(".")[2], account_id=account)
 
 
 async def test_a_new_video_is_collected_liked_and_commented_on_once(story: Story) -> None:
