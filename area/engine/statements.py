@@ -55,7 +55,8 @@ WITH RECURSIVE {chosen}
   UPDATE runs SET status = 'running', fence = fence + 1, lease_until = now() + {lease}::interval,
     started_at = coalesce(started_at, now()), due_at = NULL, woken = false,
     takeovers = takeovers + (chosen.was = 'running')::int::smallint
-  FROM chosen WHERE runs.id = chosen.id
+  -- A bound that Postgres can see, or after a burst it expects so many that it reads the whole table to find them.
+  FROM (SELECT * FROM chosen LIMIT 1000) chosen WHERE runs.id = chosen.id
   RETURNING runs.id, runs.user_id, runs.area_id, runs.area_version_id, runs.event_id, runs.fence, runs.last_seq, runs.cancel_requested,
     runs.replay_from, runs.replay_of, runs.is_test, runs.cause, runs.takeovers, runs.max_concurrent_runs, chosen.was, chosen.share
 )
@@ -76,6 +77,8 @@ CLAIM = _CLAIM.format(
 )""",
 )
 
+# The whole order of the index is asked for: by its first column alone, Postgres at times walks the past in another index instead,
+# when it has last counted the rows in the middle of a burst.
 # A turn for each user who waits, as far as $1 runs go: the same share of the room for everyone, each user's most urgent and
 # oldest first. $3 is the user who was served last; $4 and $5 say how many runs each user has here, and $6 how many one may.
 CLAIM_NEXT = _CLAIM.format(
@@ -84,15 +87,15 @@ CLAIM_NEXT = _CLAIM.format(
   SELECT * FROM unnest($4::uuid[], $5::int[]) AS t(user_id, runs)
 ), waiting AS (
   SELECT first.*, $6 - coalesce(held.runs, 0) AS room, (coalesce(held.runs, 0) < $6)::int AS number FROM (
-    (SELECT user_id, false AS again FROM runs WHERE status = 'queued' AND admitted AND user_id > $3 ORDER BY user_id LIMIT 1)
+    (SELECT user_id, false AS again FROM runs WHERE status = 'queued' AND admitted AND user_id > $3 ORDER BY user_id, priority, id LIMIT 1)
     UNION ALL
-    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted ORDER BY user_id LIMIT 1)
+    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted ORDER BY user_id, priority, id LIMIT 1)
     LIMIT 1) first LEFT JOIN held USING (user_id)
   UNION ALL
   SELECT next.*, $6 - coalesce(held.runs, 0), waiting.number + (coalesce(held.runs, 0) < $6)::int FROM waiting CROSS JOIN LATERAL (
-    (SELECT user_id, waiting.again FROM runs WHERE status = 'queued' AND admitted AND user_id > waiting.user_id ORDER BY user_id LIMIT 1)
+    (SELECT user_id, waiting.again FROM runs WHERE status = 'queued' AND admitted AND user_id > waiting.user_id ORDER BY user_id, priority, id LIMIT 1)
     UNION ALL
-    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted AND NOT waiting.again ORDER BY user_id LIMIT 1)
+    (SELECT user_id, true FROM runs WHERE status = 'queued' AND admitted AND NOT waiting.again ORDER BY user_id, priority, id LIMIT 1)
     LIMIT 1) next LEFT JOIN held ON held.user_id = next.user_id
   WHERE waiting.number < $1 AND NOT (next.again AND next.user_id > $3)
 ), shares AS (
@@ -123,11 +126,11 @@ RETURNING id
 # AREAs with runs behind their limit that may be let in, or are to be replaced: one look an AREA, however many wait.
 BEHIND = """
 WITH RECURSIVE behind AS (
-  (SELECT area_id FROM runs WHERE NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' ORDER BY area_id LIMIT 1)
+  (SELECT area_id FROM runs WHERE NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' ORDER BY area_id, priority, id LIMIT 1)
   UNION ALL
   SELECT next.area_id FROM behind CROSS JOIN LATERAL (
     SELECT area_id FROM runs WHERE NOT admitted AND max_concurrent_runs IS NOT NULL AND status = 'queued' AND area_id > behind.area_id
-    ORDER BY area_id LIMIT 1) next
+    ORDER BY area_id, priority, id LIMIT 1) next
 )
 SELECT behind.area_id FROM behind CROSS JOIN LATERAL (
   SELECT max_concurrent_runs AS most, overlap FROM runs
