@@ -65,7 +65,7 @@ async def _postgres(settings: Settings) -> list[Finding]:
         found = [Finding("Postgres", f"version {version.major}.{version.minor}", old)]
         known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
         at = await connection.fetchval("SELECT version_num FROM alembic_version") if known else None
-        stale = "" if at and at >= schema.newest() else "Run `area migrate`."
+        stale = "" if schema.has_all(at) else "Run `area migrate`."
         found.append(Finding("migrations", f"at {at or 'nothing'}, newest is {schema.newest()}", stale))
         skew = abs(await connection.fetchval("SELECT clock_timestamp()") - now())
         late = (

@@ -27,6 +27,11 @@ def newest() -> str:
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
+def has_all(at: str | None) -> bool:
+    """Whether a database at this migration has all that this code knows."""
+    return at is not None and at >= newest()
+
+
 async def is_current(pool: asyncpg.Pool) -> bool:
     """Whether the database has every migration that this code knows.
 
@@ -36,7 +41,7 @@ async def is_current(pool: asyncpg.Pool) -> bool:
         found = await pool.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return False
-    return found is not None and str(found) >= newest()
+    return has_all(found)
 
 
 async def applied(pool: asyncpg.Pool, patience: float = PATIENCE) -> None:
