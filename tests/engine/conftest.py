@@ -18,6 +18,7 @@ from area.db.models import Area
 from area.engine.areas import AreaDraft, ReactionDraft, create_area
 from area.engine.executor import Executor
 from area.engine.platform import Platform
+from area.engine.runs import Runs
 from area.nodes import sdk
 from area.workers.lifecycle import cancel
 from area.workers.worker import listener
@@ -61,7 +62,8 @@ class World:
     @asynccontextmanager
     async def working(self, **settings: Any) -> AsyncIterator[Executor]:
         """What a worker process does, for a while; gives its executor."""
-        executor = replace(self.platform, settings=self.platform.settings.model_copy(update=settings)).executor()
+        given = self.platform.settings.model_copy(update=settings)
+        executor = replace(self.platform, settings=given, runs=Runs(self.pool, given.lease_seconds)).executor()
         worker = listener(self.platform, executor)
         tasks = [asyncio.create_task(part) for part in (executor.work(), executor.keep_leases(), worker.start())]
         try:

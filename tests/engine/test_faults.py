@@ -1,6 +1,7 @@
 """Workers die, freeze and come back: one executor a run, no blind repeat, nothing lost (laws 2, 3, 5)."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -53,6 +54,27 @@ async def test_a_worker_does_not_take_a_run_over_from_itself(world: World, sink:
     assert await world.status(run) == "succeeded"
     assert await world.pool.fetchval("SELECT fence FROM runs WHERE id = $1", run) == 1
     assert len(sink.calls) == 1
+
+
+async def test_a_call_that_outlasts_several_leases_stays_with_its_worker(world: World, sink: Sink) -> None:
+    await world.fire(area := await world.area(http("call", sink.url)), {})
+    run = await world.run_of(area)
+    sink.holds = "*"
+    lease = timedelta(seconds=1.5)
+    short = {"lease_seconds": lease.total_seconds()}
+    held_for = "SELECT now() - started_at FROM runs WHERE id = $1"
+
+    async def outlasted() -> bool:
+        return bool(await world.pool.fetchval(held_for, run) > 4 * lease)
+
+    async with world.working(**short), world.working(**short):
+        await asyncio.wait_for(sink.arrived.wait(), 10)
+        await eventually(outlasted)
+        sink.hold.set()
+    assert await world.pool.fetchval("SELECT fence FROM runs WHERE id = $1", run) == 1
+    assert "run_resumed" not in await world.story(run)
+    assert len(sink.calls) == 1
+    assert await world.status(run) == "succeeded"
 
 
 async def _killed_in_the_call(world: World, sink: Sink, method: str) -> "tuple[object, object]":
