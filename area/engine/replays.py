@@ -12,7 +12,7 @@ from area.core.clock import now
 from area.core.errors import InvalidInput, NotFound
 from area.core.ids import first_id_at, new_id
 from area.engine.feed import TERMINAL
-from area.engine.plan import PlanBroken
+from area.engine.plan import Plan, PlanBroken
 from area.engine.platform import Platform
 
 MOST_AT_ONCE = 500
@@ -25,6 +25,7 @@ SKEW = timedelta(minutes=10)
 
 # Replays of many runs ($1, as $2), all of one version ($3) and from one step ($4, or from the start). The steps named in $5 do not
 # happen again: those that succeeded are taken over with their outputs, and the others as skipped, unless $6 leaves those to happen.
+# Loops that do happen again keep the items that succeeded, where $10 names them: each with the steps that its list may be made of.
 REPLAY = """
 WITH old AS (
   SELECT runs.*, given.new FROM unnest($1::uuid[], $2::uuid[]) AS given(id, new) JOIN runs ON runs.id = given.id
@@ -45,6 +46,15 @@ WITH old AS (
     s.attempt, s.input, s.output, s.effect, s.started_at, coalesce(s.finished_at, now())
   FROM made JOIN run_steps s ON s.run_id = made.replay_of JOIN unnest($5::text[]) WITH ORDINALITY AS o(key, place) ON o.key = s.key
   WHERE s.status = 'succeeded' OR (NOT $6 AND s.status IN ('skipped', 'failed', 'unknown'))
+  UNION ALL
+  SELECT made.id, o.place * 100000 + s.position % 100000, s.key, s.reaction, s.status,
+    s.attempt, s.input, s.output, s.effect, s.started_at, s.finished_at
+  FROM made JOIN run_steps s ON s.run_id = made.replay_of AND s.position >= 100000 AND s.status = 'succeeded'
+  JOIN unnest($5::text[]) WITH ORDINALITY AS o(key, place) ON o.key = split_part(s.key, '[', 1)
+  WHERE $10::jsonb ? o.key AND NOT EXISTS (
+    SELECT 1 FROM run_steps other WHERE other.run_id = made.replay_of AND other.position < 100000
+      AND ((other.key = o.key AND other.status = 'succeeded')
+        OR (other.status IN ('failed', 'unknown') AND $10::jsonb -> o.key ? other.key)))
 )
 SELECT id, area_id, admitted FROM made
 """
@@ -117,7 +127,7 @@ async def replay_run(
     if from_step is not None and from_step not in keys:
         raise InvalidInput(f"There is no step {from_step!r}; the steps are {', '.join(keys)}.", path=("fromStep",))
     new, kept = new_id(), keys[: keys.index(from_step)] if from_step else []
-    await pool.fetch(REPLAY, [run_id], [new], version, from_step, kept, False, None, BY_HAND, _said())
+    await pool.fetch(REPLAY, [run_id], [new], version, from_step, kept, False, None, BY_HAND, _said(), {})
     platform.doorbell.ring()
     platform.admission.later([old["area_id"]])
     platform.doorbell.announce(user_id, new)
@@ -165,6 +175,8 @@ class _Start:
     step: str | None
     kept: tuple[str, ...] = ()
     only_succeeded: bool = False
+    loops: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Those that keep the items that succeeded: each with the steps that its list may be made of."""
 
 
 async def _starts(platform: Platform, page: list[asyncpg.Record], how: How) -> dict[_Start, list[UUID]]:
@@ -173,17 +185,32 @@ async def _starts(platform: Platform, page: list[asyncpg.Record], how: How) -> d
     for row in page:
         version = row["published_version_id"] if how.use_published else row["area_version_id"]
         try:
-            keys = tuple(step.key for step in (await platform.plans.get(version)).steps)
+            plan = await platform.plans.get(version)
         except PlanBroken:
             continue
+        keys = tuple(step.key for step in plan.steps)
         if how.from_failed:
             failed = row["failed_step"] if row["failed_step"] in keys else keys[0]
-            found[_Start(version, failed, keys, only_succeeded=True)].append(row["id"])
+            loops = await _unchanged(platform, row["area_version_id"], plan)
+            found[_Start(version, failed, keys, only_succeeded=True, loops=loops)].append(row["id"])
         elif how.from_step is None:
             found[_Start(version, None)].append(row["id"])
         elif how.from_step in keys:
             found[_Start(version, how.from_step, keys[: keys.index(how.from_step)])].append(row["id"])
     return found
+
+
+async def _unchanged(platform: Platform, version: UUID, plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The loops that mean the same in the version that ran: there the third item is the third item still."""
+    try:
+        ran = {step.key: step.config for step in (await platform.plans.get(version)).steps if step.inner}
+    except PlanBroken:
+        return ()
+    return tuple(
+        (step.key, tuple(before.key for before in plan.steps[: step.position]) if step.after else ())
+        for step in plan.steps
+        if step.inner and step.config == ran.get(step.key)
+    )
 
 
 async def _make(platform: Platform, user_id: UUID, starts: dict[_Start, list[UUID]], batch: UUID) -> int:
@@ -192,7 +219,7 @@ async def _make(platform: Platform, user_id: UUID, starts: dict[_Start, list[UUI
         for start, runs in starts.items():
             made += await connection.fetch(
                 REPLAY, runs, [new_id() for _ in runs], start.version, start.step, list(start.kept), start.only_succeeded,
-                batch, IN_BULK, _said(),
+                batch, IN_BULK, _said(), dict(start.loops),
             )  # fmt: skip
     if made:
         platform.doorbell.ring(len(made))

@@ -87,7 +87,8 @@ class ReplayRunInput:
 
     id: strawberry.ID = field(description="The run.")
     from_step: str | None = field(
-        default=None, description="Key of the step to begin from; what earlier steps gave is kept."
+        default=None,
+        description="Key of the step to begin from; what earlier steps gave is kept. A loop is done again whole.",
     )
     use_published: bool = field(
         default=False, description="Whether to run the version that is published now, not the one that ran then."
@@ -100,7 +101,9 @@ class ReplayRunsInput:
 
     filter: RunFilter = field(description="Which; failed ones, when it names no status.")
     from_failed: bool = field(
-        default=False, description="Whether to begin where each failed; what steps gave that succeeded is kept."
+        default=False,
+        description="Whether to begin where each failed; what steps gave that succeeded is kept, and so are the items that"
+        " succeeded of a loop that failed.",
     )
     from_step: str | None = field(
         default=None, description="Key of the step to begin from; runs without such a step are skipped."

@@ -116,6 +116,8 @@ class Sink:
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, str], Any]] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
+        self.by_path: dict[str, int] = {}
+        """The status that it answers calls of a path with, whatever else it is told."""
         self.hold = asyncio.Event()
         self.hold.clear()
         self.holds = ""
@@ -132,6 +134,7 @@ class Sink:
         if request.url.path == self.holds or self.holds == "*":
             await self.hold.wait()
         status, headers = self.answers.pop(0) if self.answers else (200, {})
+        status = self.by_path.get(request.url.path, status)
         if self.text is not None:
             return HTMLResponse(self.text, status_code=status, headers=headers)
         return JSONResponse({"number": len(self.calls)}, status_code=status, headers=headers)

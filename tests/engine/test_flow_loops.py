@@ -1,13 +1,15 @@
 """Loops in runs: items with their own inputs, at once, failed, killed, cancelled, tried again."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from area.core.errors import InvalidInputs
 from area.engine import control, replays
-from tests.engine.conftest import Sink, World, eventually, log
+from area.engine.areas import update_area
+from tests.engine.conftest import Sink, World, eventually, http, log
 from tests.engine.flow_drafts import each, problems_of, put
 
 
@@ -246,3 +248,74 @@ async def test_what_items_are_made_of_is_known_when_saved(world: World) -> None:
     assert (problem.path, getattr(problem, "suggestion", None)) == (
         ("reactions", 1, "config", "config", "message"), "item.status",
     )  # fmt: skip
+
+
+async def _from_failed(world: World, run: UUID, *, use_published: bool = False) -> UUID:
+    area = await world.pool.fetchval("SELECT area_id FROM runs WHERE id = $1", run)
+    how = replays.How(from_failed=True, use_published=use_published)
+    await replays.replay_runs(world.platform, world.user, replays.Which(area_id=area), how)
+    again: UUID = await world.pool.fetchval("SELECT id FROM runs WHERE replay_of = $1", run)
+    await world.execute(again)
+    return again
+
+
+async def test_a_replay_from_where_it_failed_repeats_no_item_that_succeeded(world: World, sink: Sink) -> None:
+    area = await world.area(log("before"), each("loop", "http.request", put(sink.url)), log("after"))
+    sink.answers = [(200, {}), (404, {}), (200, {}), (404, {})]
+    run = await world.happen(area, {"items": ["a", "b", "c"]})
+    again = await _from_failed(world, run)
+    assert [path for path, _, _ in sink.calls] == ["/a", "/b", "/b", "/c"]
+    steps = await world.steps(again)
+    assert [steps[f"loop[{n}]"]["status"] for n in range(3)] == ["succeeded", "succeeded", "failed"]
+    last = await _from_failed(world, again)
+    assert await world.status(last) == "succeeded"
+    assert [path for path, _, _ in sink.calls] == ["/a", "/b", "/b", "/c", "/c"]
+    results = (await world.steps(last))["loop"]["output"]["results"]
+    assert [result["output"]["body"]["number"] for result in results] == [1, 3, 5]
+    await world.story(last)
+
+
+async def test_a_replay_from_a_loop_does_all_of_it_again(world: World, sink: Sink) -> None:
+    area = await world.area(each("loop", "http.request", put(sink.url)), log("after"))
+    sink.answers = [(200, {}), (404, {})]
+    run = await world.happen(area, {"items": ["a", "b"]})
+    sink.calls.clear()
+    again = await replays.replay_run(world.platform, world.user, run, from_step="loop")
+    await world.execute(again)
+    assert [path for path, _, _ in sink.calls] == ["/a", "/b"]
+
+
+async def test_items_are_kept_by_another_version_while_their_loop_is_the_same(world: World, sink: Sink) -> None:
+    loop = each("loop", "http.request", put(sink.url))
+    area = await world.area(loop)
+    sink.answers = [(200, {}), (404, {}), (404, {})]
+    run = await world.happen(area, {"items": ["a", "b"]})
+    await update_area(world.platform, world.user, area.id, 1, world.draft(log("new"), loop))
+    again = await _from_failed(world, run, use_published=True)
+    assert [path for path, _, _ in sink.calls] == ["/a", "/b", "/b"]
+    assert list(await world.steps(again)) == ["new", "loop", "loop[0]", "loop[1]"]
+    changed = each("loop", "http.request", put(sink.url), items="{{ trigger.body.items | reverse }}")
+    await update_area(world.platform, world.user, area.id, 2, world.draft(log("new"), changed))
+    sink.calls.clear()
+    last = await _from_failed(world, again, use_published=True)
+    assert [path for path, _, _ in sink.calls] == ["/b", "/a"], "what its first item was is not what it is now"
+    assert await world.status(last) == "succeeded"
+
+
+@pytest.mark.parametrize("after", [["list"], None])
+async def test_a_list_that_is_made_again_is_gone_through_again(
+    world: World, sink: Sink, after: list[str] | None
+) -> None:
+    loop = each("loop", "http.request", put(sink.url, path="/items/{{ index }}"), items=[1, 2])
+    area = await world.area(
+        http("list", f"{sink.url}/list", on_failure="continue"), replace(loop, after=after), mode="parallel"
+    )
+    sink.by_path = {"/list": 404, "/items/1": 404}
+    run = await world.happen(area, {})
+    assert await world.status(run) == "failed"
+    sink.by_path.clear()
+    sink.calls.clear()
+    again = await _from_failed(world, run)
+    assert await world.status(again) == "succeeded"
+    items = sorted(path for path, _, _ in sink.calls if path != "/list")
+    assert items == (["/items/0", "/items/1"] if after else ["/items/1"])
