@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from area.core.clock import now
-from area.core.errors import InvalidInput, NotFound
+from area.core.errors import Conflict, InvalidInput, NotFound
 from area.core.ids import first_id_at, new_id
 from area.engine.feed import TERMINAL
 from area.engine.plan import Plan, PlanBroken
@@ -18,6 +18,9 @@ from area.engine.platform import Platform
 MOST_AT_ONCE = 500
 BY_HAND, IN_BULK = 0, 2
 """Priorities: what one person asked for now, and what may wait for everything else of its user."""
+
+REPEATABLE = (*TERMINAL, "held")
+"""What a run is that one person repeats: only a person lets a held one go on."""
 
 NOTHING = UUID(int=0)
 SKEW = timedelta(minutes=10)
@@ -73,7 +76,7 @@ FOUND_IN_AREA = _FOUND.format(whose="r.area_id = $2")
 # What an earlier call with the same key has made.
 MADE = "SELECT count(*) AS count, max(replay_of::text)::uuid AS last FROM runs WHERE replay_batch = $1 AND user_id = $2"
 
-RUN = "SELECT id, area_id, area_version_id FROM runs WHERE id = $1 AND user_id = $2"
+RUN = "SELECT id, area_id, area_version_id, status FROM runs WHERE id = $1 AND user_id = $2"
 AREA = "SELECT published_version_id FROM areas WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"
 
 
@@ -110,11 +113,15 @@ class Replayed:
 async def replay_run(
     platform: Platform, user_id: UUID, run_id: UUID, from_step: str | None = None, use_published: bool = False
 ) -> UUID:
-    """Run an event again. Raises: NotFound, InvalidInput."""
+    """Run an event again whose run has ended, or is held. Raises: NotFound, Conflict, InvalidInput."""
     pool = platform.db.pool
     old = await pool.fetchrow(RUN, run_id, user_id)
     if old is None:
         raise NotFound("There is no such run.", path=("id",))
+    if old["status"] not in REPEATABLE:
+        # What it has yet to do would be done by both.
+        told = f"This run is {old['status']} and goes on by itself; wait for its end or cancel it, and then repeat it."
+        raise Conflict(told, path=("id",))
     area = await pool.fetchrow(AREA, old["area_id"], user_id)
     if area is None:
         raise NotFound("The AREA of this run has been deleted.", path=("id",))

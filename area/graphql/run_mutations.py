@@ -200,9 +200,9 @@ class RunMutations:
         )
         return await _answer(info, run_id)
 
-    @mutates(RunPayload, description="Repeat a run on the same event.")
+    @mutates(RunPayload, description="Repeat a run that has ended, or is held, on the same event.")
     async def replay_run(self, info: Info, input: Annotated[ReplayRunInput, INPUT]) -> RunPayload | None:
-        """Repeat a run on the same event."""
+        """Repeat a run that has ended, or is held, on the same event."""
         user_id = info.context.user_id
         run_id = row_id(input.id, "Run")
         new_id = await replays.replay_run(info.context.platform, user_id, run_id, input.from_step, input.use_published)

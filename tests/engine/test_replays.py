@@ -201,6 +201,27 @@ async def test_a_held_run_goes_on_when_what_it_was_held_for_is_gone(world: World
         await control.resume_run(world.platform, world.user, run)
 
 
+async def test_a_run_that_goes_on_by_itself_is_not_repeated(world: World) -> None:
+    area = await world.area(log("a"), ReactionDraft("flow.delay", {"seconds": 3600}, key="wait"), log("after"))
+    run = await world.happen(area, {})
+    for status in ("queued", "running", "waiting"):
+        await world.pool.execute("UPDATE runs SET status = $2 WHERE id = $1", run, status)
+        for how in ({}, {"from_step": "after"}, {"use_published": True}):
+            with pytest.raises(Conflict, match=f"This run is {status}.* cancel it"):
+                await replay_run(world.platform, world.user, run, **how)
+    assert await replays_of(world, [run]) == []
+    await control.cancel_run(world.platform, world.user, run)
+    again = await replay_run(world.platform, world.user, run)
+    assert [row["id"] for row in await replays_of(world, [run])] == [again]
+
+
+async def test_a_held_run_can_be_repeated(world: World) -> None:
+    run = await world.happen(await world.area(log("a")), {})
+    await world.pool.execute("UPDATE runs SET status = 'held', finished_at = NULL WHERE id = $1", run)
+    again = await replay_run(world.platform, world.user, run)
+    assert await world.status(again) == "queued"
+
+
 async def test_a_replay_runs_what_ran_or_what_is_published(world: World) -> None:
     area = await world.area(log("a", "old"))
     run = await world.happen(area, {})
