@@ -15,7 +15,9 @@ from area.db.models import Area, AreaVersion, Overlap
 from area.engine import hooks
 from area.engine.calls import check_targets
 from area.engine.checking import Checked, check_draft
+from area.engine.configs import acting
 from area.engine.platform import Platform
+from area.nodes.registry import Registry
 
 
 @dataclass
@@ -78,7 +80,7 @@ async def create_area(platform: Platform, user_id: UUID, draft: AreaDraft) -> Ar
         try:
             session.add(area)
             await session.flush()
-            await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
+            await _publish(session, platform, area, checked, _snapshot(platform.registry, area, draft, checked))
             await session.commit()
         except IntegrityError:
             await session.rollback()
@@ -107,7 +109,7 @@ async def update_area(
         if draft.is_enabled:
             area.paused_reason = None
         area.version += 1
-        await _publish(session, platform, area, checked, _snapshot(area, draft, checked))
+        await _publish(session, platform, area, checked, _snapshot(platform.registry, area, draft, checked))
         await session.commit()
     return await _fresh(platform, user_id, area_id)
 
@@ -209,7 +211,7 @@ async def _fresh(platform: Platform, user_id: UUID, area_id: UUID) -> Area:
         return (await session.execute(select(Area).where(Area.id == area_id, Area.user_id == user_id))).scalar_one()
 
 
-def _snapshot(area: Area, draft: AreaDraft, checked: Checked) -> AreaVersion:
+def _snapshot(registry: Registry, area: Area, draft: AreaDraft, checked: Checked) -> AreaVersion:
     return AreaVersion(
         id=new_id(),
         area_id=area.id,
@@ -231,12 +233,19 @@ def _snapshot(area: Area, draft: AreaDraft, checked: Checked) -> AreaVersion:
                 "when": reaction.when,
                 "after": reaction.after,
                 "onFailure": reaction.on_failure,
-                "retry": reaction.retry or {"attempts": 5},
+                "retry": reaction.retry or {"attempts": _attempts(registry, reaction)},
                 "timeoutSeconds": reaction.timeout_seconds,
             }
             for key, reaction in zip(checked.keys, draft.reactions, strict=True)
         ],
     )
+
+
+def _attempts(registry: Registry, draft: ReactionDraft) -> int:
+    """What the node says that acts; a version keeps it, whatever the node says later."""
+    found = acting(registry, draft.reaction, draft.config)
+    assert found is not None  # noqa: S101 - what is not known is not saved
+    return found.attempts
 
 
 async def _publish(

@@ -15,7 +15,6 @@ from area.nodes import sdk
 from area.nodes.registry import Registry, UnknownComponent
 
 _KEY = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
-MAX_ATTEMPTS = 20
 MAX_TIMEOUT = 600
 
 
@@ -206,8 +205,8 @@ def _order(reaction: _Reaction, index: int, keys: list[str], path: Path) -> Iter
     if reaction.on_failure not in ("stop", "continue"):
         yield InvalidInput("What a failure does is stop or continue.", path=(*path, "onFailure"))
     attempts = (reaction.retry or {}).get("attempts", 1)
-    if not 1 <= attempts <= MAX_ATTEMPTS:
-        yield InvalidInput(f"Between 1 and {MAX_ATTEMPTS} attempts.", path=(*path, "retry", "attempts"))
+    if not 1 <= attempts <= sdk.MAX_ATTEMPTS:
+        yield InvalidInput(f"Between 1 and {sdk.MAX_ATTEMPTS} attempts.", path=(*path, "retry", "attempts"))
     if reaction.timeout_seconds is not None and not 1 <= reaction.timeout_seconds <= MAX_TIMEOUT:
         yield InvalidInput(f"Between 1 and {MAX_TIMEOUT} seconds.", path=(*path, "timeoutSeconds"))
 

@@ -130,7 +130,7 @@ def compile_step(
         when=compile_condition(stored["when"]) if stored.get("when") else None,
         after=by_mode if named is None else [positions[key] for key in named],
         stops=stored.get("onFailure", "stop") == "stop",
-        attempts=(stored.get("retry") or {}).get("attempts", 5),
+        attempts=(stored.get("retry") or {}).get("attempts", reaction.attempts),
         timeout=stored.get("timeoutSeconds") or reaction.timeout,
         **_inputs(reaction, stored["config"], stored["key"]),
     )

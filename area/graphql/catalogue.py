@@ -106,6 +106,7 @@ class ReactionDefinition(ComponentDefinition):
         description="Whether repeating it does no harm; false too where that depends on the inputs."
     )
     timeout_seconds: float = field(description="How long one attempt may take, in seconds, unless the AREA says less.")
+    attempts: int = field(description="How many attempts are made in all, unless the AREA says otherwise.")
 
     @classmethod
     def of(cls, reaction: sdk.Reaction) -> ReactionDefinition:
@@ -118,6 +119,7 @@ class ReactionDefinition(ComponentDefinition):
             description=reaction.description,
             is_idempotent=reaction.idempotent is True,
             timeout_seconds=reaction.timeout,
+            attempts=reaction.attempts,
         )
 
 

@@ -45,7 +45,7 @@ class AreaReactionInput:
         default=None, description="Keys of the reactions that must be over before it begins."
     )
     on_failure: OnFailure = field(default=OnFailure.STOP, description="What the run does when it fails for good.")
-    retry: RetryPolicyInput | None = field(default=None, description="How it is tried again.")
+    retry: RetryPolicyInput | None = field(default=None, description="How it is tried again; null: as its node says.")
     timeout_seconds: int | None = field(default=None, description="How long one attempt may take, in seconds.")
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 LazyAccount: TypeAlias = Annotated["ConnectedAccount", strawberry.lazy("area.graphql.accounts")]
 LazyAction: TypeAlias = Annotated["ActionDefinition", strawberry.lazy("area.graphql.catalogue")]
 LazyReaction: TypeAlias = Annotated["ReactionDefinition", strawberry.lazy("area.graphql.catalogue")]
-DEFAULT_ATTEMPTS = 5
 
 
 @strawberry.type(description="How a reaction is tried again.")
@@ -95,7 +94,7 @@ class AreaReaction:
             when=stored.get("when"),
             after=stored.get("after") or [],
             on_failure=OnFailure[str(stored.get("onFailure") or "stop").upper()],
-            retry=RetryPolicy(attempts=int((stored.get("retry") or {}).get("attempts", DEFAULT_ATTEMPTS))),
+            retry=RetryPolicy(attempts=stored["retry"]["attempts"]),
             timeout_seconds=stored.get("timeoutSeconds"),
         )
 

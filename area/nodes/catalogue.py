@@ -115,7 +115,8 @@ def _node(node: Action | Reaction) -> Iterator[str]:
 
 def _kind(node: Action | Reaction) -> str:
     if isinstance(node, Reaction):
-        return "reaction" if node.pure or node.idempotent is not False else "reaction, never repeated blindly"
+        blindly = "" if node.pure or node.idempotent is not False else ", never repeated blindly"
+        return f"reaction{blindly}" + (f", {node.attempts} attempts" if node.attempts != 5 else "")
     if node.delivery is Delivery.POLL and node.every:
         return f"action, looked at every {_long(node.every)}"
     return {Delivery.WEBHOOK: "action, delivered", Delivery.SCHEDULE: "action, by the clock"}.get(

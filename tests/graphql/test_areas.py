@@ -166,10 +166,12 @@ async def test_an_update_needs_the_version_it_changed(ada: Client, version: int)
 
 async def test_the_catalogue(anonymous: Client) -> None:
     query = """{ services(first: 100) { nodes { key actions { key delivery inputSchema sample fields { key label } }
-      reactions { key isIdempotent outputs { key example } } } } service(key: "flow") { name logoUrl } }"""
+      reactions { key isIdempotent outputs { key example } } } } service(key: "flow") { name logoUrl }
+      email: service(key: "email") { reactions { key timeoutSeconds attempts } } }"""
     found = await anonymous.data(query)
     assert "flow" in [service["key"] for service in found["services"]["nodes"]]
     assert found["service"]["logoUrl"].endswith("/services/flow/logo.svg")
+    assert found["email"]["reactions"] == [{"key": "email.send", "timeoutSeconds": 60, "attempts": 12}]
 
 
 async def test_an_account_of_somebody_else_cannot_be_used(ada: Client, eve: Client, platform: Platform) -> None:

@@ -64,6 +64,16 @@ def test_idempotency_can_depend_on_the_call() -> None:
     assert not reaction.is_idempotent(In(name="other"))
 
 
+@pytest.mark.parametrize("attempts", [0, sdk.MAX_ATTEMPTS + 1])
+def test_attempts_that_no_area_could_ask_for_are_refused(attempts: int) -> None:
+    async def act(ctx: sdk.Context, what: In) -> Out:
+        """Acts."""
+        raise AssertionError("declared only, never called")
+
+    with pytest.raises(TypeError, match=rf"acme.act has attempts={attempts}: give between 1 and 20"):
+        service().reaction("Act", idempotent=True, attempts=attempts)(act)
+
+
 def test_hooks_are_kept_on_their_component() -> None:
     acme = service()
 

@@ -37,7 +37,8 @@ async def whose(ctx: sdk.Context) -> sdk.Profile:
     return sdk.Profile(external_id=f"{given.username}@{host}", label=given.sender)
 
 
-@service.reaction("Send a mail", idempotent=False, timeout=60, account="optional")
+# Servers that greylist take a letter only when it is sent again after some minutes (RFC 6647).
+@service.reaction("Send a mail", idempotent=False, timeout=60, attempts=12, account="optional")
 async def send(ctx: sdk.Context, letter: Letter) -> Sent:
     """Sends a mail from your account, or through the platform's mail server when no account is chosen."""
     return await smtp.deliver(ctx, server_of(ctx, "smtp"), letter)

@@ -13,7 +13,7 @@ from area.nodes.sdk.auth import (
     read_grant,
     read_scopes,
 )
-from area.nodes.sdk.components import Action, Control, Delivery, Reaction
+from area.nodes.sdk.components import MAX_ATTEMPTS, Action, Control, Delivery, Reaction
 from area.nodes.sdk.context import Context
 from area.nodes.sdk.errors import (
     BadSignature,
@@ -69,6 +69,7 @@ from area.nodes.sdk.webhooks import (
 )
 
 __all__ = [
+    "MAX_ATTEMPTS",
     "Account",
     "AccountGone",
     "Action",

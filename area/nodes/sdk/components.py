@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from area.nodes.sdk.service import Service
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
+MAX_ATTEMPTS = 20
+"""Most attempts of one step, whoever asks for them: a node or an AREA."""
 
 
 class Delivery(StrEnum):
@@ -117,7 +119,7 @@ class Action:
 
 @dataclass(eq=False, slots=True)
 class Reaction:
-    """What a run does: ``async fn(ctx, inputs) -> outputs``. ``timeout`` is in seconds."""
+    """What a run does: ``async fn(ctx, inputs) -> outputs``, within ``timeout`` seconds, in at most so many ``attempts``."""
 
     key: str
     name: str
@@ -129,10 +131,15 @@ class Reaction:
     idempotent: bool | Callable[[Any], bool]
     pure: bool = False
     timeout: float = 30.0
+    attempts: int = 5
     account: AccountUse = "none"
     scopes: tuple[str, ...] = ()
     control: Control | None = None
     reconciler: Callable[..., Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= MAX_ATTEMPTS:
+            raise TypeError(f"{self.key} has attempts={self.attempts}: give between 1 and {MAX_ATTEMPTS}")
 
     def is_idempotent(self, inputs: Inputs) -> bool:
         """Whether a second call with these inputs, after one whose outcome is unknown, does no harm."""

@@ -159,12 +159,16 @@ class Service:
         *,
         idempotent: bool | Callable[[Any], bool],
         timeout: float = 30.0,
+        attempts: int = 5,
         pure: bool = False,
         account: AccountUse | None = None,
         scopes: tuple[str, ...] = (),
         control: Control | None = None,
     ) -> Callable[[Function], Reaction]:
-        """Decorate ``async fn(ctx, inputs) -> Out``. ``pure`` means that nothing outside the run changes."""
+        """Decorate ``async fn(ctx, inputs) -> Out``. ``pure`` means that nothing outside the run changes.
+
+        ``timeout`` (in seconds, of one call) and ``attempts`` (in all) are used where the AREA says nothing else.
+        """
 
         def declare(fn: Function) -> Reaction:
             reaction = Reaction(
@@ -178,6 +182,7 @@ class Service:
                 idempotent=idempotent,
                 pure=pure,
                 timeout=timeout,
+                attempts=attempts,
                 account=self._use(account),
                 scopes=scopes,
                 control=control,
