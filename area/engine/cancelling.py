@@ -5,6 +5,9 @@ from uuid import UUID
 
 import asyncpg
 
+IN_FLIGHT = "run_steps.status = 'running' AND run_steps.effect = 'intended'"
+LOST = "Its worker died during the call, and the run has ended since."
+
 # A run that nobody executes is cancelled here and now; one that is executed is asked to, and stops at its next step's edge.
 CANCEL = """
 WITH ended AS (
@@ -16,11 +19,14 @@ WITH ended AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
   SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_cancelled', 'warning', $3 FROM ended
 ), skipped AS (
-  UPDATE run_steps SET status = 'skipped', finished_at = now() FROM ended
-  WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting')
+  -- What a dead worker had under way, and nobody could ask about since, may have happened.
+  UPDATE run_steps SET status = CASE WHEN {in_flight} THEN 'unknown' ELSE 'skipped' END, finished_at = now(), due_at = NULL,
+    effect = CASE WHEN {in_flight} THEN 'unknown' ELSE effect END,
+    error = CASE WHEN {in_flight} THEN jsonb_build_object('code', 'UNKNOWN', 'message', $4::text) ELSE run_steps.error END
+  FROM ended WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting', 'running')
 )
 SELECT id, area_id, max_concurrent_runs IS NOT NULL AS limited, true AS ended FROM ended
-"""
+""".replace("{in_flight}", IN_FLIGHT)
 
 ASK = """
 UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running'
@@ -32,7 +38,7 @@ async def cancel(pool: asyncpg.Pool, run_id: UUID, user_id: UUID, why: str = "Ca
     """Cancel a run: the answer has its ``area_id``, whether it is ``limited`` and has ``ended``; None when it has ended before."""
     # Between the two statements the run may change from one kind to the other: then the first is right after all.
     for _ in range(2):
-        row = await pool.fetchrow(CANCEL, run_id, user_id, why) or await pool.fetchrow(ASK, run_id, user_id)
+        row = await pool.fetchrow(CANCEL, run_id, user_id, why, LOST) or await pool.fetchrow(ASK, run_id, user_id)
         if row is not None:
             return row
     return None

@@ -15,8 +15,10 @@ from area.core.flight import Flight
 from area.core.ids import new_id
 from area.core.jsons import TooDeep, dump, keep, printable
 from area.core.tracing import span_id
+from area.engine.cancelling import LOST
 from area.engine.plan import ITEMS_FROM, Plan, PlanBroken, PlanStep
 from area.engine.runs import Checkpoint, Runs, StepState
+from area.engine.templates import TemplateFailed
 
 FINAL = ("succeeded", "failed", "skipped")
 LINE_LIMIT = 8 * 1024
@@ -72,6 +74,8 @@ class Execution:
         self.held_for: dict[str, Any] | None = None
         """Why the run has to be held: the account that must be connected again."""
         self.states: dict[int, StepState] = {}
+        self.turn: frozenset[int] = frozenset()
+        """Positions of the steps that are executed side by side now."""
         self.outputs: dict[str, Any] = {}
         self.about: dict[str, Any] = {}
         """What templates see as ``run``."""
@@ -138,9 +142,19 @@ class Execution:
                 raise PlanBroken(f"Step {state.key!r} of this run is not in its AREA's version.")
             self.states[step.position] = state
             if state.status == "succeeded":
-                self.outputs[step.key] = state.output
+                self.keep(step.key, state.output)
             elif state.status == "failed" and step.stops:
                 self.failure = {**(state.error or {}), "step": step.key}
+
+    async def load_stored(self) -> None:
+        """Set up what earlier workers have stored, and nothing else: there is no plan."""
+        self.states = {state.position: state for state in await self._runs.steps(self.id)}
+
+    def keep(self, key: str, output: Any) -> None:
+        """Let later steps read what a step has put out."""
+        if _is_mark(output) and not isinstance(self.outputs, Cut):
+            self.outputs = Cut(self.outputs)
+        self.outputs[key] = output
 
     def tell(self, kind: str, message: str, *, level: str = "info", step: str | None = None, data: Any = None) -> None:
         """Add a line to the run's story; it becomes durable with the next commit."""
@@ -170,10 +184,15 @@ class Execution:
             mark["payload"] = str(payload)
         return dump(mark)
 
-    def fit(self, value: Any) -> Any:
-        """An input or output as it is stored: whole, or, where it is too large, a mark that says how large. Raises: TooDeep."""
+    def fit(self, value: Any, key: str) -> Any:
+        """An input or output of a step as it is stored: whole, or, where it is too large, its length. Raises: TooDeep."""
         kept, text = keep(value)
-        if len(text) <= OUTPUT_LIMIT and self._spend(len(text)):
+        if len(text) > OUTPUT_LIMIT:
+            told = (
+                f"This is {len(text):,} bytes long, and {OUTPUT_LIMIT:,} are the most that is kept; only its length is."
+            )
+            self.tell("log", told, level="warning", step=key)
+        elif self._spend(len(text)):
             return kept
         return {"cut": True, "bytes": len(text)}
 
@@ -211,6 +230,7 @@ class Execution:
                 due_at,
                 {"failed": self.failure, "held": self.held_for}.get(status),
                 self.filtered if status == "succeeded" else None,
+                any(state.status in FINAL for state in steps.values()),
                 [state.row(self.id) for state in steps.values()],
                 events,
                 payloads,
@@ -226,6 +246,38 @@ class Execution:
         state.status, state.output, state.error = status, output, error
         state.finished_at, state.due_at = self.now(), None
         self.changed(state)
+
+    def unsettled(self, state: StepState, message: str) -> None:
+        """Bring a step to its end of which nobody knows whether its call happened."""
+        state.effect = "unknown"
+        self.finish_step(state, "unknown", error={"code": "UNKNOWN", "message": message})
+        self.tell("step_unknown", message, level="error", step=state.key)
+
+    def skip_pending(self) -> None:
+        """Skip what has not begun and has no turn now: written with what stops the run, so that whoever takes over begins none."""
+        for position, state in self.states.items():
+            if position < ITEMS_FROM and position not in self.turn and state.status in ("pending", "waiting"):
+                self._skip(state)
+
+    def skip_rest(self) -> None:
+        """Skip what has no end, since the run ends. What a dead worker had under way may have happened."""
+        for state in self.states.values():
+            if state.in_flight:
+                self.unsettled(state, LOST)
+            elif state.status not in (*FINAL, "unknown"):
+                self._skip(state)
+
+    def _skip(self, state: StepState) -> None:
+        self.finish_step(state, "skipped")
+        if state.position < ITEMS_FROM:
+            self.tell("step_skipped", "Skipped: the run has ended", step=state.key)
+
+    def is_begun(self, step: PlanStep) -> bool:
+        """Whether a worker had begun a step, or an item of it, and not come to its end."""
+        items = range((step.position + 1) * ITEMS_FROM, (step.position + 2) * ITEMS_FROM)
+        return self.states[step.position].status == "running" or any(
+            state.in_flight for position, state in self.states.items() if position in items
+        )
 
     def ready(self, plan: Plan) -> list[PlanStep]:
         """The steps whose turn it is: not begun, and nothing they wait for is open."""
@@ -250,6 +302,23 @@ class Execution:
     def next_due(self) -> datetime | None:
         """The earliest moment at which a waiting step goes on."""
         return min((s.due_at for s in self.states.values() if s.status == "waiting" and s.due_at), default=None)
+
+
+class Cut(dict[str, Any]):
+    """Outputs of which some were too large to be kept: who reads one of those is told, and does not take it for empty."""
+
+    def __getitem__(self, key: str) -> Any:
+        output = super().__getitem__(key)
+        if _is_mark(output):
+            raise TemplateFailed(
+                f"The output of step {key!r} was too large to be kept ({output['bytes']:,} bytes), so no later step can read it. "
+                "Have the step ask for less."
+            )
+        return output
+
+
+def _is_mark(output: Any) -> bool:
+    return isinstance(output, dict) and output.keys() == {"cut", "bytes"}
 
 
 def _storable(data: Any) -> str:

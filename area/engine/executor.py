@@ -134,17 +134,17 @@ class Executor:
             plan = await self._plans.get(run.version_id)
             await run.load(plan)
         except PlanBroken as error:
-            run.failure = {"code": "AREA_BROKEN", "message": str(error)}
-            await self._fail(run, run.failure)
+            await run.load_stored()
+            await self._give_up(run, "AREA_BROKEN", str(error))
             return
         if run.is_orphan:
-            await self._give_up(run, plan, "AREA_DELETED", "The AREA was deleted before this run had ended.")
+            await self._give_up(run, "AREA_DELETED", "The AREA was deleted before this run had ended.")
             return
         if run.takeovers > MOST_TAKEOVERS:
             what = (
                 f"{run.takeovers} workers in a row died or broke off while they had this run, so it is not tried again."
             )
-            await self._give_up(run, plan, "INTERRUPTED", what)
+            await self._give_up(run, "INTERRUPTED", what)
             return
         run.about = {
             "id": str(run.id),
@@ -183,10 +183,14 @@ class Executor:
 
     async def _advance(self, run: Execution, plan: Plan) -> None:
         """Execute steps until none is ready, or the run is to end."""
-        while not (run.cancelled or run.stopped or run.failure or run.held_for or self.stopping):
+        while not (run.cancelled or run.held_for or self.stopping):
             ready = run.ready(plan)
+            if run.stopped or run.failure:
+                # What a dead worker had begun comes to the end that it would have had beside what ended the run.
+                ready = [step for step in ready if run.is_begun(step)]
             if not ready:
                 return
+            run.turn = frozenset(step.position for step in ready)
             if len(ready) == 1:
                 await self._steps.execute(run, ready[0])
             else:
@@ -204,21 +208,25 @@ class Executor:
     async def _settle(self, run: Execution, plan: Plan) -> None:
         """Write where the run stands: its end, or what it rests for."""
         states = [run.states[step.position] for step in plan.steps]
+        ends = bool(run.stopped or run.failure or all(state.status in FINAL for state in states))
+        # Nobody may say yet what became of a dead worker's call: the account it needs is away, or we are leaving.
+        if ends and (run.held_for or self.stopping) and any(state.in_flight for state in run.states.values()):
+            ends = False
         if run.cancelled:
-            self._skip_rest(run, plan)
+            run.skip_rest()
             run.tell("run_cancelled", "Cancelled", level="warning")
             await run.commit("cancelled")
         elif any(state.status == "unknown" for state in run.states.values()):
             run.tell("run_held", "Held: a person must say whether a call happened", level="warning")
             await run.commit("held")
-        elif run.failure:
-            self._skip_rest(run, plan)
+        elif ends and run.failure:
+            run.skip_rest()
             await self._fail(run, run.failure)
-        elif run.held_for and not run.stopped:
+        elif run.held_for and not ends:
             run.tell("run_held", run.held_for["message"], level="warning", data={"error": run.held_for})
             await run.commit("held")
-        elif run.stopped or all(state.status in FINAL for state in states):
-            self._skip_rest(run, plan)
+        elif ends:
+            run.skip_rest()
             run.tell("run_succeeded", f"Finished: {run.stopped}" if run.stopped else "Finished")
             await run.commit("succeeded")
         elif (due := run.next_due()) and not (self.stopping and run.ready(plan)):
@@ -231,16 +239,10 @@ class Executor:
             await run.commit("queued")
             self._doorbell.ring()
 
-    async def _give_up(self, run: Execution, plan: Plan, code: str, message: str) -> None:
+    async def _give_up(self, run: Execution, code: str, message: str) -> None:
         """End a run that cannot go on, whatever its steps say."""
-        for state in run.states.values():
-            if state.status == "running" and state.effect == "intended":
-                state.effect = "unknown"
-                run.finish_step(
-                    state, "unknown", error={"code": "UNKNOWN", "message": "Its worker died during the call."}
-                )
         run.failure = {"code": code, "message": message}
-        self._skip_rest(run, plan)
+        run.skip_rest()
         await self._fail(run, run.failure)
 
     async def _fail(self, run: Execution, failure: dict[str, Any]) -> None:
@@ -249,13 +251,6 @@ class Executor:
             run.tell("area_paused", f"The AREA was switched off: {paused}", level="warning")
         run.tell("run_failed", failure["message"], level="error", data={"error": failure})
         await run.commit("failed")
-
-    def _skip_rest(self, run: Execution, plan: Plan) -> None:
-        for position, state in run.states.items():
-            if state.status not in (*FINAL, "unknown"):
-                run.finish_step(state, "skipped")
-                if position < len(plan.steps):
-                    run.tell("step_skipped", "Skipped: the run has ended", step=state.key)
 
     async def keep_leases(self) -> None:
         """Renew the leases of active runs for ever, and at once when a run is asked to end; drop what was lost."""

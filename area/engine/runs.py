@@ -47,6 +47,11 @@ class StepState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether its call was about to be made, and no outcome is known."""
+        return self.status == "running" and self.effect == "intended"
+
     def row(self, run_id: UUID) -> tuple[Any, ...]:
         """The values in the order of `statements.CHECKPOINT`."""
         return (
@@ -67,6 +72,8 @@ class Checkpoint:
     error: dict[str, Any] | None = None
     filtered: str | None = None
     """Why the run's event was filtered out, when it was."""
+    advances: bool = False
+    """Whether it brings a step to its end."""
     steps: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     payloads: list[tuple[UUID, UUID, bytes]] = field(default_factory=list)
@@ -173,12 +180,15 @@ class Runs:
                 delay = min(delay * 2, 1.0)
 
     async def _flush(self, batch: list[Checkpoint]) -> list[bool | None]:
-        heads = [[c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error), c.filtered] for c in batch]
+        heads = [
+            [c.run_id, c.fence, c.status, c.last_seq, c.due_at, dump_or_none(c.error), c.filtered, c.advances]
+            for c in batch
+        ]
         steps = [row for c in batch for row in c.steps]
         events = [row for c in batch for row in c.events]
         payloads = [row for c in batch for row in c.payloads]
         rows, asked_at = await self._persist(
-            [*_columns(heads, 7), self.lease, *_columns(steps, 13), *_columns(events, 9), *_columns(payloads, 3)]
+            [*_columns(heads, 8), self.lease, *_columns(steps, 13), *_columns(events, 9), *_columns(payloads, 3)]
         )
         for checkpoint in batch:
             checkpoint.asked_at = asked_at

@@ -148,24 +148,24 @@ ADMIT = "SELECT run_id, owner_id, verdict FROM area_admit($1)"
 # sent again, and arrives after those that followed it: the story never gets shorter.
 CHECKPOINT = """
 WITH given AS (
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[], $7::text[])
-    AS t(id, fence, status, last_seq, due_at, error, filtered)
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[])
+    AS t(id, fence, status, last_seq, due_at, error, filtered, advances)
 ), ok AS (
   -- A cancel or an answer that came while the run went to rest must not rest with it: queued, it is claimed again.
   UPDATE runs SET status = CASE WHEN given.status IN ('waiting', 'held') AND runs.cancel_requested THEN 'queued'
       WHEN given.status = 'waiting' AND runs.woken THEN 'queued' ELSE given.status END,
     last_seq = given.last_seq, due_at = CASE WHEN NOT (runs.cancel_requested OR runs.woken) THEN given.due_at END,
-    error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $8::interval END,
+    error = given.error::jsonb, lease_until = CASE WHEN given.status = 'running' THEN now() + $9::interval END,
     finished_at = CASE WHEN given.status IN ('succeeded', 'failed', 'cancelled') THEN now() END,
-    takeovers = CASE WHEN given.status IN ('waiting', 'held') THEN 0 ELSE takeovers END
+    takeovers = CASE WHEN given.advances OR given.status IN ('waiting', 'held') THEN 0 ELSE takeovers END
   FROM given WHERE runs.id = given.id AND runs.fence = given.fence AND runs.status = 'running' AND runs.last_seq <= given.last_seq
   RETURNING runs.id, runs.user_id, runs.area_id, runs.event_id, runs.cause, runs.is_test, runs.status, runs.cancel_requested, given.filtered
 ), steps AS (
   INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
   SELECT s.run_id, s.position, s.key, s.reaction, s.status, s.attempt, s.due_at, s.input::jsonb, s.output::jsonb, s.error::jsonb,
     s.effect, s.started_at, s.finished_at
-  FROM unnest($9::uuid[], $10::int[], $11::text[], $12::text[], $13::text[], $14::int[], $15::timestamptz[], $16::text[], $17::text[],
-      $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[])
+  FROM unnest($10::uuid[], $11::int[], $12::text[], $13::text[], $14::text[], $15::int[], $16::timestamptz[], $17::text[], $18::text[],
+      $19::text[], $20::text[], $21::timestamptz[], $22::timestamptz[])
     AS s(run_id, position, key, reaction, status, attempt, due_at, input, output, error, effect, started_at, finished_at)
   JOIN ok ON ok.id = s.run_id
   ON CONFLICT (run_id, position) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, due_at = excluded.due_at,
@@ -174,13 +174,13 @@ WITH given AS (
 ), told AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, step, message, data)
   SELECT e.run_id, e.seq, e.day, ok.user_id, ok.area_id, e.at, e.kind, e.level, e.step, e.message, e.data::jsonb
-  FROM unnest($22::uuid[], $23::int[], $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::text[], $29::text[],
-      $30::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
+  FROM unnest($23::uuid[], $24::int[], $25::timestamptz[], $26::timestamptz[], $27::text[], $28::text[], $29::text[], $30::text[],
+      $31::text[]) AS e(run_id, seq, day, at, kind, level, step, message, data)
   JOIN ok ON ok.id = e.run_id
   ON CONFLICT DO NOTHING -- a checkpoint sent again because its answer was lost
 ), payloads AS (
   INSERT INTO blobs (id, run_id, content)
-  SELECT p.id, p.run_id, p.content FROM unnest($31::uuid[], $32::uuid[], $33::bytea[]) AS p(id, run_id, content)
+  SELECT p.id, p.run_id, p.content FROM unnest($32::uuid[], $33::uuid[], $34::bytea[]) AS p(id, run_id, content)
   JOIN ok ON ok.id = p.run_id
   ON CONFLICT DO NOTHING
 ), ledger AS (

@@ -79,16 +79,20 @@ class Steps:
             if time.perf_counter() - began > LONG_RENDERING:
                 # A run of costly templates must not keep the others, and the leases, waiting until its end.
                 await asyncio.sleep(0)
-        except TemplateFailed as error:
-            self._fail(run, step, state, reason("TEMPLATE_FAILED", str(error)))
+        except (TemplateFailed, ValidationError) as error:
+            if state.in_flight:
+                run.unsettled(
+                    state, f"The worker died during the call, and its input cannot be made again: {_why(error)}"
+                )
+            elif isinstance(error, ValidationError):
+                path = (*_place(step), *error.errors()[0]["loc"])
+                self._fail(run, step, state, reason("INVALID_INPUT", _told(error), path))
+            else:
+                self._fail(run, step, state, reason("TEMPLATE_FAILED", str(error)))
             return
-        except ValidationError as error:
-            path = (*_place(step), *error.errors()[0]["loc"])
-            self._fail(run, step, state, reason("INVALID_INPUT", _told(error), path))
-            return
-        if crashed and state.effect == "intended" and not step.reaction.is_idempotent(inputs):
+        if state.in_flight and not step.reaction.is_idempotent(inputs):
             if not await self._reconciled(run, step, state, inputs):
-                self._unknown(run, state, "The worker died during the call, and the service cannot say if it happened.")
+                run.unsettled(state, "The worker died during the call, and the service cannot say if it happened.")
             return
         await self._attempt(run, step, state, inputs, crashed=crashed)
 
@@ -96,7 +100,7 @@ class Steps:
         self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, *, crashed: bool
     ) -> None:
         try:
-            shown = run.fit(step.shown(inputs))
+            shown = run.fit(step.shown(inputs), step.key)
         except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
             self._fail(run, step, state, reason("INVALID_INPUT", f"The input cannot be kept: {error}"))
             return
@@ -105,10 +109,15 @@ class Steps:
             state.attempt += 1
         tried_since = state.started_at
         state.status, state.due_at, state.started_at = "running", None, state.started_at or run.now()
+        # An input is told once, and again only when it has changed.
+        data = (
+            {"attempt": state.attempt}
+            if state.attempt > 1 and state.input == shown
+            else {"input": shown, "attempt": state.attempt}
+        )
         state.input = shown
         state.effect = "none" if step.reaction.pure else "intended"
         run.changed(state)
-        data = {"input": state.input, "attempt": state.attempt}
         run.tell("step_started", f"{step.reaction.name}", step=step.key, data=data)
         if not step.reaction.pure or run.dirty > LINES_BETWEEN_COMMITS:
             # The intent is durable before the call: a crash from here on is seen by whoever takes over.
@@ -128,29 +137,32 @@ class Steps:
                 run.changed(state)
                 return
         began = time.perf_counter()
+        flight = Flight(harmless=step.reaction.pure)
         try:
-            output = await self._call(run, step, inputs, answer, resumed=resumed, tried_since=tried_since)
+            output = await self._call(run, step, inputs, flight, answer, resumed=resumed, tried_since=tried_since)
         except sdk.Park as park:
             self._wait(run, state, park.until, None, f"Waiting until {park.until.isoformat(timespec='seconds')}")
         except sdk.StopRun as stop:
             run.stopped = stop.reason or "stopped"
             if isinstance(stop, sdk.Filtered):
                 run.filtered = f"step {step.key!r}: {stop.reason or 'filtered'}"
-            run.finish_step(state, "succeeded", run.fit(stop.output.model_dump(mode="json")) if stop.output else {})
-            run.outputs[step.key] = state.output
+            output = run.fit(stop.output.model_dump(mode="json"), step.key) if stop.output else {}
+            run.finish_step(state, "succeeded", output)
+            run.keep(step.key, output)
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
             run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
+            run.skip_pending()
         except Aborted:
             self._aborted(run, step, state, crashed=crashed)
         except Exception as error:
-            lost = self._failed(run, step, state, inputs, error)
+            lost = self._failed(run, step, state, inputs, flight, error)
             if lost and not await self._confirmed(run, step, state, inputs):
-                self._unknown(run, state, lost)
+                run.unsettled(state, lost)
         else:
             state.effect = "none" if step.reaction.pure else "confirmed"
             run.finish_step(state, "succeeded", output)
             if not step.is_item:
-                run.outputs[step.key] = output
+                run.keep(step.key, output)
             took = round((time.perf_counter() - began) * 1000, 1)
             run.tell(
                 "step_succeeded",
@@ -169,6 +181,7 @@ class Steps:
         run: Execution,
         step: PlanStep,
         inputs: sdk.Inputs,
+        flight: Flight,
         answer: Any,
         *,
         resumed: bool,
@@ -178,7 +191,6 @@ class Steps:
             run.tell("log", str(message), level=level, step=step.key, data=attributes or None)
 
         using = self._using(run, step, write, resumed=resumed, tried_since=tried_since, answer=answer)
-        flight = Flight(harmless=step.reaction.pure)
         run.flights.add(flight)
         try:
             with flight.under_way():
@@ -192,7 +204,7 @@ class Steps:
             output = given.model_dump(mode="json")
         except ValueError as error:
             raise TooDeep(str(error)) from None
-        return run.fit(output)
+        return run.fit(output, step.key)
 
     def _using(
         self,
@@ -257,7 +269,7 @@ class Steps:
         using = self._using(run, step, lambda *_: None, tried_since=state.started_at)
         async with asyncio.timeout(step.timeout), using as context:
             answer = await step.reaction.reconciler(context, inputs) if step.reaction.reconciler else None
-        return None if answer is None else run.fit(answer.model_dump(mode="json"))
+        return None if answer is None else run.fit(answer.model_dump(mode="json"), step.key)
 
     def _happened(self, run: Execution, step: PlanStep, state: StepState, output: Any) -> None:
         state.effect = "confirmed"
@@ -267,11 +279,24 @@ class Steps:
         run.tell("step_succeeded", "The service confirmed that it happened", step=step.key, data={"output": output})
 
     def _failed(
-        self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, error: Exception
+        self,
+        run: Execution,
+        step: PlanStep,
+        state: StepState,
+        inputs: sdk.Inputs,
+        flight: Flight,
+        error: Exception,
     ) -> str | None:
         """Deal with a call that failed. The answer, if there is one, says why nobody knows whether it happened."""
         safe = step.reaction.pure or step.reaction.is_idempotent(inputs)
         place = _place(step)
+
+        def fail(code: str, message: str) -> None:
+            # It was answered, or broke on the way: no retry mends that, but it may have done what it was to do.
+            if flight.sent and not safe:
+                state.effect, message = "unknown", f"{message} The call may have happened: look before you replay it."
+            self._fail(run, step, state, reason(code, message))
+
         match error:
             case sdk.Throttled():
                 # A snooze is not an attempt.
@@ -292,17 +317,15 @@ class Steps:
             case sdk.NodeError():
                 self._fail(run, step, state, of_node(error, place))
             case EgressRefused():
-                self._fail(run, step, state, reason("EGRESS_REFUSED", str(error)))
+                fail("EGRESS_REFUSED", str(error))
             case ResponseTooLarge():
-                self._fail(run, step, state, reason("RESPONSE_TOO_LARGE", str(error)))
+                fail("RESPONSE_TOO_LARGE", str(error))
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
-                self._fail(run, step, state, reason("INVALID_INPUT", f"The address cannot be called: {error}"))
+                fail("INVALID_INPUT", f"The address cannot be called: {error}")
             case TooDeep():
-                message = f"{step.reaction.key} answered something that cannot be kept: {error}"
-                self._fail(run, step, state, reason("BAD_OUTPUT", message))
+                fail("BAD_OUTPUT", f"{step.reaction.key} answered something that cannot be kept: {error}")
             case ValidationError():
-                message = f"{step.reaction.key} answered something else than it promised: {_told(error)}"
-                self._fail(run, step, state, reason("BAD_OUTPUT", message))
+                fail("BAD_OUTPUT", f"{step.reaction.key} answered something else than it promised: {_told(error)}.")
             case json.JSONDecodeError() | UnicodeDecodeError():
                 told = reason("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
                 if not safe:
@@ -316,7 +339,7 @@ class Steps:
             case _:
                 reference = str(new_id())
                 logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
-                self._fail(run, step, state, reason("INTERNAL", f"{step.reaction.key} broke; reference {reference}."))
+                fail("INTERNAL", f"{step.reaction.key} broke; reference {reference}.")
         return None
 
     def _hold(self, run: Execution, step: PlanStep, state: StepState, message: str) -> None:
@@ -365,9 +388,7 @@ class Steps:
 
     def _aborted(self, run: Execution, step: PlanStep, state: StepState, *, crashed: bool) -> None:
         if crashed and not step.reaction.pure:
-            self._unknown(
-                run, state, "A worker died during the call, and the run was cancelled before it was made again."
-            )
+            run.unsettled(state, "A worker died during the call, and the run was cancelled before it was made again.")
             return
         state.effect = "none"
         run.finish_step(state, "skipped")
@@ -382,11 +403,6 @@ class Steps:
         run.tell("step_failed", error["message"], level="error", step=step.key, data={"error": error})
         if step.stops:
             run.failure = {**error, "step": step.key}
-
-    def _unknown(self, run: Execution, state: StepState, message: str) -> None:
-        state.effect = "unknown"
-        run.finish_step(state, "unknown", error=reason("UNKNOWN", message))
-        run.tell("step_unknown", message, level="error", step=state.key)
 
 
 def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) -> None:
@@ -404,6 +420,10 @@ def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) ->
 def _place(step: PlanStep) -> Path:
     """Where a step's inputs are in its AREA."""
     return ("reactions", step.position, "config")
+
+
+def _why(error: TemplateFailed | ValidationError) -> str:
+    return _told(error) if isinstance(error, ValidationError) else str(error)
 
 
 def _told(error: ValidationError) -> str:

@@ -178,6 +178,40 @@ async def test_megabytes_are_cut_with_a_mark(odd: World) -> None:
     assert (await odd.steps(run))["odd"]["output"] == {"cut": True, "bytes": 5_000_012}
 
 
+@pytest.mark.parametrize("reads", ["It says {{ steps.odd.value }}", "{{ steps.odd }}", "{{ steps.odd.value | size }}"])
+async def test_who_reads_what_was_cut_fails_instead_of_reading_nothing(odd: World, reads: str) -> None:
+    area = await odd.area(
+        step("megabytes"), log("asks", reads, on_failure="continue"), log("after", "{{ steps.asks.message }}")
+    )
+    run = await odd.happen(area, {})
+    steps = await odd.steps(run)
+    assert (steps["asks"]["status"], steps["asks"]["error"]["code"]) == ("failed", "TEMPLATE_FAILED")
+    assert "'odd' was too large to be kept (5,000,012 bytes)" in steps["asks"]["error"]["message"]
+    assert steps["after"]["status"] == "succeeded", "who reads something else is not concerned"
+    told = "SELECT count(*) FROM run_events WHERE run_id = $1 AND level = 'warning' AND message LIKE 'This is 5,000,012 bytes%'"
+    assert await odd.pool.fetchval(told, run) == 1
+
+
+async def test_what_was_cut_is_so_for_a_later_worker_too(odd: World) -> None:
+    wait = ReactionDraft("flow.delay", {"seconds": 60}, key="wait")
+    run = await odd.happen(await odd.area(step("megabytes"), wait, log("asks", "{{ steps.odd.value }}")), {})
+    await odd.due_now(run)
+    await odd.execute(run)
+    assert (await odd.steps(run))["asks"]["error"]["code"] == "TEMPLATE_FAILED"
+
+
+@pytest.mark.parametrize(("method", "effect", "warned"), [("POST", "unknown", True), ("PUT", "intended", False)])
+async def test_an_answer_of_megabytes_is_no_proof_that_nothing_happened(
+    world: World, sink: Sink, method: str, effect: str, warned: bool
+) -> None:
+    sink.text = "x" * 2_000_000
+    run = await world.happen(await world.area(http("call", f"{sink.url}/call", method)), {})
+    call = (await world.steps(run))["call"]
+    assert (await world.status(run), call["status"], call["effect"]) == ("failed", "failed", effect)
+    assert call["error"]["code"] == "RESPONSE_TOO_LARGE"
+    assert ("may have happened" in call["error"]["message"]) == warned
+
+
 async def test_a_reaction_that_never_answers_is_given_up(odd: World) -> None:
     run = await odd.happen(await odd.area(step("never", timeout_seconds=1)), {})
     assert await odd.status(run) == "held", "nobody knows what it did"

@@ -66,6 +66,10 @@ async def test_a_server_error_is_retried_until_it_works(world: World, sink: Sink
     keys = {headers["idempotency-key"] for _, headers, _ in sink.calls}
     assert len(sink.calls) == 3
     assert len(keys) == 1, "every attempt carries the same key"
+    told = "SELECT data FROM run_events WHERE run_id = $1 AND kind = 'step_started' ORDER BY seq"
+    first, *others = [row["data"] for row in await world.pool.fetch(told, run)]
+    assert "url" in first["input"]
+    assert others == [{"attempt": 2}, {"attempt": 3}], "an input is stored once"
 
 
 async def test_attempts_are_bounded(world: World, sink: Sink) -> None:

@@ -50,6 +50,7 @@ WITH {over}, ended AS (
 ), steps AS (
   UPDATE run_steps SET finished_at = now(), due_at = NULL, error = CASE WHEN run_steps.status <> 'pending' THEN ended.error END,
     -- A call that was under way when its worker died, and could not be asked about since, stays unknown.
+    effect = CASE WHEN run_steps.status = 'running' THEN 'unknown' ELSE effect END,
     status = CASE WHEN run_steps.status = 'running' THEN 'unknown'
       WHEN run_steps.key = ended.error ->> 'step' THEN 'failed' ELSE 'skipped' END
   FROM ended WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting', 'running')
