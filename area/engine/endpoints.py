@@ -1,18 +1,27 @@
 """A service's one address for all its users: a verified delivery finds its hooks by what it says about itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from pydantic import ValidationError
 
-from area.core import metrics
+from area.core import log, metrics
 from area.core.clock import now
+from area.db.session import UNFIT
 from area.engine import lifetimes
-from area.engine.intake import AGAIN, BadDelivery, Incoming, UnknownHook, events_of, incoming_of, unlike
+from area.engine.intake import AGAIN, Accepted, BadDelivery, Incoming, UnknownHook, events_of, incoming_of, unlike
 from area.engine.platform import Platform
 from area.nodes import sdk
+from area.nodes.registry import UnknownComponent
+
+logger = log.get(__name__)
+
+AT_ONCE = 512
+"""Hooks of one delivery whose events are in memory at once: as many as intake writes at once."""
 
 HOOKS_BY_TOPIC = """
 SELECT id, action, config, topic FROM hooks
@@ -99,18 +108,51 @@ class Endpoints:
         rows = await self._hooks(topics)
         if not rows and await self._platform.db.pool.fetchval(PENDING, f"{service.key}."):
             raise NotYet
-        waiting = []
+        failed: dict[UUID, Exception] = {}
+        events = runs = 0
+        for start in range(0, len(rows), AT_ONCE):
+            for action, accepted in await self._accept(rows[start : start + AT_ONCE], delivery, failed):
+                metrics.EVENTS.labels(action, "duplicate" if accepted.duplicate else "accepted").inc()
+                if accepted.duplicate:
+                    self._platform.intake.ledger.note(accepted.incoming.hook_id, "duplicate", AGAIN)
+                events += 1
+                runs += len(accepted.runs)
+        if failed and len(failed) == len(rows):
+            # What is our own fault goes first: the sender is to keep the delivery.
+            raise min(failed.values(), key=lambda error: isinstance(error, BadDelivery))
+        return events, runs
+
+    async def _accept(
+        self, rows: list[asyncpg.Record], delivery: sdk.WebhookDelivery, failed: dict[UUID, Exception]
+    ) -> list[tuple[str, Accepted]]:
+        """Make durable what the delivery brings to these hooks; what fails at one is told there, and is nobody else's trouble."""
+        incoming: list[tuple[asyncpg.Record, Incoming]] = []
         for row in rows:
-            for incoming in self._incoming(row, delivery):
-                waiting.append((row["action"], self._platform.intake.submit(incoming)))
-        runs = 0
-        for action, accepting in waiting:
-            accepted = await accepting
-            metrics.EVENTS.labels(action, "duplicate" if accepted.duplicate else "accepted").inc()
-            if accepted.duplicate:
-                self._platform.intake.ledger.note(accepted.incoming.hook_id, "duplicate", AGAIN)
-            runs += len(accepted.runs)
-        return len(waiting), runs
+            try:
+                incoming += [(row, one) for one in self._incoming(row, delivery)]
+            except Exception as error:
+                self._fail(row, error, failed)
+        submit = self._platform.intake.submit
+        answers = await asyncio.gather(*(submit(one) for _, one in incoming), return_exceptions=True)
+        accepted = []
+        for (row, _), answer in zip(incoming, answers, strict=True):
+            if isinstance(answer, UNFIT):
+                self._fail(row, BadDelivery(f"The delivery cannot be stored: {answer}"), failed)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                accepted.append((row["action"], answer))
+        return accepted
+
+    def _fail(self, row: asyncpg.Record, error: Exception, failed: dict[UUID, Exception]) -> None:
+        told = str(error)
+        if not isinstance(error, BadDelivery | UnknownComponent):
+            told = f"{row['action']} broke on it"
+            logger.error(
+                "endpoints.broke", hook=str(row["id"]), action=row["action"], exc_info=None if failed else error
+            )
+        failed[row["id"]] = error
+        self._platform.intake.ledger.note(row["id"], "rejected", told)
 
     def _incoming(self, row: asyncpg.Record, delivery: sdk.WebhookDelivery) -> list[Incoming]:
         action = self._platform.registry.action(row["action"])

@@ -16,12 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from area.core.ids import new_id
+from area.db.models import Area
 from area.engine import polling
 from area.engine.areas import delete_area, set_area_enabled
 from area.engine.endpoints import Endpoints, NotYet
-from area.engine.intake import UnknownHook
+from area.engine.intake import Accepted, BadDelivery, Incoming, UnknownHook
 from area.engine.platform import Platform
 from area.nodes import sdk
+from area.nodes.registry import UnknownComponent
 from tests.engine.conftest import World, log, serving
 
 service = sdk.Service(key="bellsvc", name="Bell", description="A provider of this test.", base_url="http://unset.test")
@@ -92,6 +95,10 @@ def _route(delivery: sdk.WebhookDelivery) -> list[sdk.Routed]:
 @service.webhook("A tower's bell rings", app_level=True)
 def tower(where: Where, delivery: sdk.WebhookDelivery) -> Rang | None:
     """Fires when a tower's bell rings."""
+    if where.note == "refuses":
+        raise sdk.Rejected("this tower is not for me")
+    if where.note == "breaks":
+        raise ZeroDivisionError
     return _rang(delivery)
 
 
@@ -322,6 +329,128 @@ async def test_one_address_for_all_finds_the_hooks_by_topic(world: World, provid
     await deliver(secret, kind="over", tower="north")
     told = await world.pool.fetchrow("SELECT status, last_error FROM hooks WHERE id = $1", area.hook_id)
     assert tuple(told) == ("broken", "torn down")
+
+
+async def to_all(world: World, **body: Any) -> Any:
+    secret = await world.platform.endpoint_secrets.of(service.key, service.name)
+    body["kind"] = "ring"
+
+    async def parse() -> Any:
+        return body
+
+    return await Endpoints(world.platform).deliver("bellsvc", signed(secret, **body), parse)
+
+
+async def subscribed(world: World, bell: str, note: str = "") -> Area:
+    """An AREA on a tower that nobody has to subscribe any more."""
+    area = await world.area(log("x"), action="bellsvc.tower", config={"bell": bell, "note": note})
+    await world.pool.execute("UPDATE hooks SET status = 'active', next_due_at = NULL WHERE id = $1", area.hook_id)
+    return area
+
+
+async def rejected(world: World, area: Area) -> list[str]:
+    await world.platform.intake.ledger.flush()
+    found = "SELECT reason FROM deliveries WHERE area_id = $1 AND outcome = 'rejected'"
+    return [row["reason"] for row in await world.pool.fetch(found, area.id)]
+
+
+TROUBLE = {
+    "refuses": (BadDelivery, "this tower is not for me"),
+    "breaks": (ZeroDivisionError, "bellsvc.tower broke on it"),
+    "uninstalled": (UnknownComponent, "There is no action 'bellsvc.steeple'. Did you mean 'bellsvc.tower'?"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+async def test_what_one_hook_makes_of_a_delivery_is_not_the_trouble_of_others(
+    world: World, provider: Provider, trouble: str
+) -> None:
+    raised, told = TROUBLE[trouble]
+    odd = await subscribed(world, trouble, trouble)
+    if trouble == "uninstalled":
+        await world.pool.execute("UPDATE hooks SET action = 'bellsvc.steeple' WHERE id = $1", odd.hook_id)
+    with pytest.raises(raised):
+        await to_all(world, id="1", tower=trouble)
+    assert await rejected(world, odd) == [told], "of its only hook: nobody has it"
+
+    other = World(world.platform, new_id())
+    email = f"{other.user.hex}@example.com"
+    await world.pool.execute("INSERT INTO users (id, email) VALUES ($1, $2)", other.user, email)
+    fires = await subscribed(other, trouble)
+    taken = await to_all(world, id="2", tower=trouble)
+    assert (taken.answer.status, taken.events, taken.runs) == (200, 1, 1)
+    assert await world.run_of(odd) is None
+    assert await rejected(world, fires) == []
+    await other.execute(run := await other.run_of(fires))
+    assert await other.status(run) == "succeeded"
+
+
+async def test_what_fails_everywhere_is_sent_again_if_it_may_be_taken_then(world: World, provider: Provider) -> None:
+    for note in ("refuses", "breaks"):
+        await subscribed(world, "both_fail", note)
+    with pytest.raises(ZeroDivisionError):
+        await to_all(world, id="1", tower="both_fail")
+
+
+async def test_an_event_that_postgres_refuses_is_not_the_trouble_of_others(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = await subscribed(world, "unfit", "odd")
+    fires = await subscribed(world, "unfit")
+    accepting = world.platform.intake.submit
+
+    async def submit(incoming: Incoming) -> Accepted:
+        if incoming.hook_id == odd.hook_id:
+            object.__setattr__(incoming, "text", '{"id": "\\u0000"}')  # as if the mending had missed something
+        return await accepting(incoming)
+
+    monkeypatch.setattr(world.platform.intake, "submit", submit)
+    taken = await to_all(world, id="1", tower="unfit")
+    assert (taken.events, taken.runs) == (1, 1)
+    assert await world.run_of(fires)
+    [reason] = await rejected(world, odd)
+    assert reason.startswith("The delivery cannot be stored: ")
+
+
+async def test_a_postgres_that_goes_away_in_the_middle_is_no_success(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for note in ("a", "b"):
+        await subscribed(world, "away", note)
+    accepting, asked = world.platform.intake.submit, 0
+
+    async def submit(incoming: Incoming) -> Accepted:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise ConnectionRefusedError
+        return await accepting(incoming)
+
+    monkeypatch.setattr(world.platform.intake, "submit", submit)
+    with pytest.raises(ConnectionRefusedError):
+        await to_all(world, id="1", tower="away")
+    assert (await to_all(world, id="1", tower="away")).runs == 1, "the other has it"
+
+
+MANY = """
+INSERT INTO hooks (id, source_key, kind, action, config, status, topic)
+SELECT area_uuid7(), 'many:' || n, 'webhook', 'bellsvc.tower', jsonb_build_object('bell', 'many', 'note', 'n' || n), 'active',
+  'bellsvc:tower:many' FROM generate_series(1, 2000) AS n
+"""
+THEIRS = """
+SELECT count(*) AS events, count(DISTINCT hook_id) AS hooks, count(DISTINCT events.xmin::text) AS commits
+FROM events JOIN hooks ON hooks.id = hook_id WHERE topic = 'bellsvc:tower:many'
+"""
+
+
+async def test_thousands_of_hooks_on_one_topic_take_one_delivery(world: World, provider: Provider) -> None:
+    await world.pool.execute(MANY)
+    assert (await to_all(world, id="1", tower="many")).events == 2000
+    found = await world.pool.fetchrow(THEIRS)
+    assert (found["events"], found["hooks"]) == (2000, 2000)
+    assert found["commits"] < 20, "many to a commit"
+    await world.pool.execute("DELETE FROM events USING hooks WHERE hooks.id = hook_id AND topic = 'bellsvc:tower:many'")
+    await world.pool.execute("DELETE FROM hooks WHERE topic = 'bellsvc:tower:many'")
 
 
 async def test_one_subscription_for_two_hooks_ends_with_the_last_of_them(world: World, provider: Provider) -> None:
