@@ -41,7 +41,8 @@ LIVE = ("active", "broken", "pending")
 AGAIN = "it came again, with the id of an event that had been taken"
 LONGEST_KEY = 500
 """Characters of a dedupe key; of a longer one, or one that Postgres does not take, the hash is kept."""
-DELIVERY_ID_HEADERS = ("idempotency-key", "x-delivery-id", "x-github-delivery", "webhook-id", "x-request-id")
+DELIVERY_ID_HEADERS = ("idempotency-key", "x-delivery-id", "x-github-delivery", "webhook-id")
+"""Headers that name one delivery. Not X-Request-Id: many senders carry one through all the calls that belong together."""
 
 
 class UnknownHook(Exception):

@@ -43,6 +43,13 @@ async def test_what_came_again_is_counted(world: World) -> None:
     assert await lines(world, area) == [("duplicate", 3, told)]
 
 
+async def test_an_id_that_goes_through_several_calls_makes_no_duplicate(world: World) -> None:
+    area = await world.area(log("a"))
+    results = [await world.fire(area, {"n": n}, **{"x-request-id": "one"}) for n in range(2)]
+    assert [(result.runs, result.duplicate) for result in results] == [(1, False), (1, False)]
+    assert await lines(world, area) == []
+
+
 async def test_each_hour_has_its_line(world: World) -> None:
     area = await world.area(log("a"))
     for _ in range(2):
