@@ -19,7 +19,7 @@ from benchmarks.profile import profile
 from benchmarks.stack import Stack
 
 ORDER = ("rest", "intake", "calls", "computed", "slow", "latency", "webhooks", "polled")
-AGAIN = ("intake", "calls", "latency")
+AGAIN = ORDER[1:]
 """What is measured once more over a history."""
 
 
@@ -80,7 +80,7 @@ def main() -> None:
                 if asked.only and name not in asked.only:
                     continue
                 what: Callable[[], Figure] = getattr(bench, name)
-                for at in range(1 if name in ("rest", "webhooks", "polled") else asked.rounds):
+                for at in range(asked.rounds):
                     figure = what()
                     told = ", ".join(f"{key} {shown(value)}" for key, value in figure.items())
                     sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {name}{suffix} {at + 1}: {told}\n")
