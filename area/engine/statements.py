@@ -42,7 +42,7 @@ WITH incoming AS (
 ), fired AS (
   UPDATE hooks SET last_fired_at = now() WHERE id IN (
     SELECT id FROM hooks WHERE id IN (SELECT hook_id FROM fresh)
-      AND (last_fired_at IS NULL OR last_fired_at < now() - interval '1 second')
+      AND (last_fired_at IS NULL OR last_fired_at < now() - interval '10 seconds')
     FOR NO KEY UPDATE SKIP LOCKED)
 )
 SELECT fresh.id AS event_id, made.id AS run_id, made.user_id, made.area_id, made.admitted FROM fresh LEFT JOIN made ON made.event_id = fresh.id

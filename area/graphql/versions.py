@@ -160,7 +160,7 @@ class Hook(Node):
     kind: HookKind = field(description="How it learns of events.")
     status: HookStatus = field(description="Whether it works.")
     next_due_at: datetime | None = field(description="When it looks or fires next.")
-    last_fired_at: datetime | None = field(description="When it last had an event.")
+    last_fired_at: datetime | None = field(description="When it last had an event, to ten seconds.")
     last_error: str | None = field(description="What went wrong last, in words.")
     failure: HookFailure | None = field(description="What went wrong last; null when the last look went well.")
     failures: int = field(description="How many attempts failed in a row.")
