@@ -85,9 +85,14 @@ class Doorbell:
         self._announcer.submit((CANCELS, str(run))).add_done_callback(_forget)
 
     async def _enqueue(self, runs: list[int]) -> list[None]:
-        jobs = min(JOBS_AT_ONCE, -(-sum(runs) // RUNS_PER_JOB))
-        await asyncio.wait_for(asyncio.gather(*(self._job() for _ in range(jobs))), 5)
+        await asyncio.wait_for(self._wake(sum(runs)), 5)
         return [None] * len(runs)
+
+    async def _wake(self, runs: int) -> None:
+        jobs = -(-runs // RUNS_PER_JOB)
+        # In a flood, the jobs that nobody has taken yet will wake whoever takes them for these runs too.
+        most = JOBS_AT_ONCE - (await self.queue.count("queued") if runs > 1 else 0)
+        await asyncio.gather(*(self._job() for _ in range(min(jobs, most))))
 
     async def _job(self) -> None:
         await self.queue.enqueue(Job(function="ring", key=f"ring-{new_id()}", timeout=JOB_TIMEOUT, retries=1, ttl=1))
