@@ -12,7 +12,7 @@ from area.core.clock import now
 from area.core.errors import AreaError, Conflict, InvalidInput, InvalidInputs, LimitReached, NotFound
 from area.core.ids import new_id
 from area.db.models import Area, AreaVersion, Overlap
-from area.engine import hooks
+from area.engine import hooks, outcomes
 from area.engine.calls import check_targets
 from area.engine.checking import Checked, check_draft
 from area.engine.configs import acting
@@ -188,6 +188,7 @@ async def _check(platform: Platform, user_id: UUID, draft: AreaDraft) -> Checked
     if problems or checked is None:
         raise InvalidInputs(problems)
     checked.account = account
+    checked.baseline = await outcomes.baseline(platform.db.pool, checked.action, user_id)
     return checked
 
 
@@ -254,7 +255,9 @@ async def _publish(
     session.add(version)
     await session.flush()
     before = area.hook_id
-    area.hook_id = await hooks.attach(session, checked.action, checked.where, area, platform.sealer, checked.account)
+    area.hook_id = await hooks.attach(
+        session, checked.action, checked.where, area, platform.sealer, checked.account, checked.baseline
+    )
     area.published_version, area.published_version_id, area.updated_at = version.version, version.id, now()
     area.max_concurrent_runs, area.overlap = version.max_concurrent_runs, version.overlap
     # Its owner has looked at it: what failed before does not count against it.

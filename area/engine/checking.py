@@ -54,6 +54,8 @@ class Checked:
     keys: list[str]
     account: sdk.Account | None = None
     """The account that the action acts for."""
+    baseline: dict[str, Any] | None = None
+    """Where the cursor of its source begins, unless the source is watched already; None: where its first look finds it."""
 
 
 def check_draft(registry: Registry, draft: _Draft, max_reactions: int, problems: list[AreaError]) -> Checked | None:

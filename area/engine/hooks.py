@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -66,8 +66,9 @@ async def attach(
     area: Area,
     sealer: Sealer,
     account: sdk.Account | None = None,
+    baseline: dict[str, Any] | None = None,
 ) -> UUID:
-    """The hook for this source, made if it is new, ready to fire for ``area``."""
+    """The hook for this source, made if it is new, ready to fire for ``area``. ``baseline`` is its first cursor."""
     config = where.model_dump(mode="json", exclude_none=True)
     account_id = UUID(account.id) if account else None
     key = source_key(action, config, area.user_id, area.id, account_id)
@@ -88,13 +89,14 @@ async def attach(
         "secret": sealer.seal(secrets.token_hex(32), "hook") if own_address and action.subscriber else None,
         "topic": topic_of(action, where, account),
         "next_due_at": first_due(action, where, moment),
+        "cursor": null() if baseline is None else baseline,
     }
     await session.execute(insert(Hook).values(row).on_conflict_do_nothing(index_elements=["source_key"]))
     hook = (await session.execute(select(Hook).where(Hook.source_key == key).with_for_update())).scalar_one()
     hook.config = config
     if hook.status in ("unused", "ended"):
         # What happened while nobody watched is not news: the cursor starts again from a baseline.
-        hook.status, hook.cursor, hook.failures_in_row = live, None, 0
+        hook.status, hook.cursor, hook.failures_in_row = live, baseline, 0
         if action.subscriber is None:
             hook.lease_until = None
         # Else the lease stays: whoever is ending the subscription just now is let finish, and then it is made again.

@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from area.engine import statements
+from area.nodes import sdk
 
 FOUND_AT_ONCE = 500
 
@@ -20,9 +21,7 @@ WHERE e.user_id = $1 AND (e.txid, e.number) > ($2, $3) AND e.txid < pg_snapshot_
 ORDER BY e.txid, e.number LIMIT $5
 """
 
-OWNER = """
-SELECT a.user_id, h.action FROM areas a JOIN hooks h ON h.id = a.hook_id WHERE a.hook_id = $1 AND a.deleted_at IS NULL LIMIT 1
-"""
+OWNER = "SELECT user_id FROM areas WHERE hook_id = $1 AND deleted_at IS NULL LIMIT 1"
 # Few at any time, and each death told once by its own name: no cursor is needed.
 DEAD = """
 SELECT c.id, c.service, c.label, c.last_error, c.died_at, used.names, used.count
@@ -48,49 +47,59 @@ FROM hooks h CROSS JOIN LATERAL (
 WHERE h.status = 'broken' AND used.count > 0 ORDER BY h.id
 """
 
-Told = tuple[list[dict[str, Any]], dict[str, Any]]
+Told = tuple[list[dict[str, Any]], dict[str, Any] | None]
 """What happened, and the next cursor."""
 
 KINDS = {"area.run_failed": ["run_failed"], "area.run_succeeded": ["run_succeeded"]}
 
 
+async def baseline(pool: asyncpg.Pool, action: sdk.Action, user_id: UUID) -> dict[str, Any] | None:
+    """The cursor of a hook that this user watches the platform with from now on; None: of other hooks, the first look finds it."""
+    if action.delivery is not sdk.Delivery.MANUAL or not action.watched:
+        return None
+    return (await _told(pool, user_id, action.key, None))[1]
+
+
 async def happened(pool: asyncpg.Pool, hook_id: UUID, action: str, after: dict[str, Any] | None) -> Told:
-    """What an internal action's hook has to tell, after its cursor."""
-    sources = {"area": finished_runs, "account": dead_accounts, "hook": broken_hooks}
-    return await sources[action.partition(".")[0]](pool, hook_id, after)
+    """What an internal action's hook has to tell, after its cursor. Without one, nothing: the present is the baseline."""
+    user_id = await pool.fetchval(OWNER, hook_id)
+    return ([], after) if user_id is None else await _told(pool, user_id, action, after)
 
 
-async def dead_accounts(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
+async def _told(pool: asyncpg.Pool, user_id: UUID, action: str, after: dict[str, Any] | None) -> Told:
+    match action.partition(".")[0]:
+        case "area":
+            return await finished_runs(pool, user_id, KINDS[action], after)
+        case "account":
+            return await dead_accounts(pool, user_id, after)
+        case _:
+            return await broken_hooks(pool, user_id, after)
+
+
+async def dead_accounts(pool: asyncpg.Pool, user_id: UUID, after: dict[str, Any] | None) -> Told:
     """Accounts that died since the last look. Without a cursor, nothing: those that are dead by now are the baseline."""
-    owner = await pool.fetchrow(OWNER, hook_id)
-    if owner is None:
-        return [], after or {"dead": []}
-    names = sorted(row[0] for row in await pool.fetch(NEWLY_DEAD, owner["user_id"]))
+    names = sorted(row[0] for row in await pool.fetch(NEWLY_DEAD, user_id))
     known = set(names if after is None else after["dead"])
     if known.issuperset(names):
         return [], {"dead": names}
-    found = [_dead(row) for row in await pool.fetch(DEAD, owner["user_id"])]
+    found = [_dead(row) for row in await pool.fetch(DEAD, user_id)]
     return [one for one in found if one["id"] not in known], {"dead": sorted(one["id"] for one in found)}
 
 
-async def broken_hooks(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
+async def broken_hooks(pool: asyncpg.Pool, user_id: UUID, after: dict[str, Any] | None) -> Told:
     """Sources that broke since the last look; one that healed meanwhile is told again. Those broken by now are the baseline."""
-    owner = await pool.fetchrow(OWNER, hook_id)
-    if owner is None:
-        return [], after or {"broken": []}
-    found = [_broken(row) for row in await pool.fetch(BROKEN, owner["user_id"])]
+    found = [_broken(row) for row in await pool.fetch(BROKEN, user_id)]
     known = [one["hook_id"] for one in found] if after is None else after["broken"]
     return [one for one in found if one["hook_id"] not in known], {"broken": [one["hook_id"] for one in found]}
 
 
-async def finished_runs(pool: asyncpg.Pool, hook_id: UUID, after: dict[str, Any] | None) -> Told:
+async def finished_runs(pool: asyncpg.Pool, user_id: UUID, kinds: list[str], after: dict[str, Any] | None) -> Told:
     """What ended after the cursor, and the next cursor. Without one, nothing: the present is the baseline."""
     watermark = await pool.fetchval(statements.WATERMARK)
-    owner = await pool.fetchrow(OWNER, hook_id)
-    if after is None or owner is None:
-        return [], {"txid": watermark, "number": 0}
-    kinds = KINDS[owner["action"]]
-    rows = await pool.fetch(FINISHED, owner["user_id"], after["txid"], after["number"], kinds, FOUND_AT_ONCE)
+    if after is None:
+        # Behind all that the watermark has passed, the last included.
+        return [], {"txid": watermark + 1, "number": 0}
+    rows = await pool.fetch(FINISHED, user_id, after["txid"], after["number"], kinds, FOUND_AT_ONCE)
     found = [_outcome(row) for row in rows if not row["left_out"]]
     if len(rows) == FOUND_AT_ONCE:
         return found, {"txid": rows[-1]["txid"], "number": rows[-1]["number"]}

@@ -315,6 +315,16 @@ async def test_an_area_is_started_when_an_account_dies_once_for_each_death(world
     assert await look() == 2
 
 
+async def test_a_death_before_the_first_look_is_told(world: World, acme: Acme) -> None:
+    account = await connected(world.platform, acme, world.user)
+    watcher = await world.area(log("tell"), action="account.needs_reconnect")
+    await world.platform.accounts.gone("acme", acme.users[0].id, "Acme says so")
+    assert await column(world.platform, account, "status") == "needs_reconnect"
+    await world.pool.execute("UPDATE hooks SET next_due_at = now() WHERE id = $1", watcher.hook_id)
+    await polling.tick(world.platform, ("manual",))
+    assert await world.pool.fetchval("SELECT count(*) FROM runs WHERE area_id = $1", watcher.id) == 1
+
+
 async def test_an_area_that_was_made_later_does_not_hear_of_old_deaths(world: World, acme: Acme) -> None:
     account = await connected(world.platform, acme, world.user)
     await world.platform.accounts.gone("acme", acme.users[0].id, "Acme says so")

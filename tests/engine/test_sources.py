@@ -163,12 +163,49 @@ async def test_a_deleted_area_is_not_found_any_more(world: World) -> None:
 async def test_an_area_reacts_to_the_failure_of_another(world: World) -> None:
     watcher = await world.area(log("x", "{{ trigger.area_name }}"), action="area.run_failed")
     await poll(world, watcher.hook_id)
-    failing = await world.area(log("a", "{% for a in (1..5000) %}{% for b in (1..5000) %}x{% endfor %}{% endfor %}"))
+    failing = await world.area(FAILS)
     run = await world.happen(failing, {})
     assert await world.status(run) == "failed"
     await poll(world, watcher.hook_id)
     await poll(world, watcher.hook_id)
     assert await count(world, watcher) == 1
+
+
+FAILS = log("a", "{% for a in (1..5000) %}{% for b in (1..5000) %}x{% endfor %}{% endfor %}")
+
+
+async def test_what_fails_once_the_area_is_saved_is_told_whenever_the_first_look_is(world: World) -> None:
+    failing = await world.area(FAILS)
+    await world.happen(failing, {})
+    watcher = await world.area(log("x"), action="area.run_failed")
+
+    async def told() -> set[str]:
+        await poll(world, watcher.hook_id)
+        rows = await world.pool.fetch("SELECT payload FROM events WHERE hook_id = $1", watcher.hook_id)
+        return {row["payload"]["run_id"] for row in rows}
+
+    first = await world.happen(failing, {})
+    assert await told() == {str(first)}, "and none of before"
+    await set_area_enabled(world.platform, world.user, watcher.id, enabled=False)
+    await world.happen(failing, {})
+    await set_area_enabled(world.platform, world.user, watcher.id, enabled=True)
+    second = await world.happen(failing, {})
+    assert await told() == {str(first), str(second)}, "and none of meanwhile"
+
+
+async def test_a_source_that_breaks_once_the_area_is_saved_is_told_at_the_first_look(
+    world: World, feed: FeedServer
+) -> None:
+    feed.body = "<html>not a feed"
+    before = await world.area(log("x"), action="rss.new_item", config={"url": f"{feed.url}?before"})
+    await poll(world, before.hook_id)
+    watcher = await world.area(log("x"), action="hook.broken")
+    await world.pool.execute("UPDATE hooks SET next_due_at = NULL WHERE id = $1", watcher.hook_id)
+    after = await world.area(log("x"), action="rss.new_item", config={"url": f"{feed.url}?after"})
+    await poll(world, after.hook_id)
+    await poll(world, watcher.hook_id)
+    rows = await world.pool.fetch("SELECT payload FROM events WHERE hook_id = $1", watcher.hook_id)
+    assert [row["payload"]["hook_id"] for row in rows] == [str(after.hook_id)]
 
 
 async def test_an_area_is_told_of_a_source_that_breaks_once_each_time(world: World, feed: FeedServer) -> None:
