@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -32,6 +33,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 NAT64 = ip_network("64:ff9b::/96")
 AGENT = "AREA/0.1"
 CHUNK = 1 << 16
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 
 class EgressRefused(AreaError):
@@ -249,11 +251,20 @@ def make_client(
 ) -> httpx.AsyncClient:
     """A guarded client. With ``session`` it shares that pool and leaves it open; ``options`` are those of its ``kind``.
 
-    ``limit`` is the most bytes of one answer. Requests raise EgressRefused, ResponseTooLarge or httpx's exceptions.
+    ``limit`` is the most bytes of one answer. Cookies are not kept: users share clients, and what one user's answer set would go
+    with another's request. Requests raise EgressRefused, ResponseTooLarge or httpx's exceptions.
     """
     transport = GuardedTransport(session or make_session(egress), limit=limit, owns_session=session is None)
     given = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **(headers or {})}
-    return kind(transport=transport, timeout=timeout, headers=given, follow_redirects=False, trust_env=False, **options)
+    return kind(
+        transport=transport,
+        timeout=timeout,
+        headers=given,
+        cookies=CookieJar(_NO_COOKIES),
+        follow_redirects=False,
+        trust_env=False,
+        **options,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -284,11 +295,10 @@ def _headers(request: httpx.Request) -> list[tuple[str, str]]:
 
 
 def _body(request: httpx.Request) -> Any:
-    try:
-        return request.content or None
-    except httpx.RequestNotRead:
-        request.headers.pop("transfer-encoding", None)  # aiohttp sets its own
-        return request.stream
+    if isinstance(request.stream, httpx.ByteStream):  # not read yet where it goes on to where a redirect leads
+        return request.read() or None
+    request.headers.pop("transfer-encoding", None)  # aiohttp sets its own
+    return request.stream
 
 
 def _in_httpx(error: Exception) -> httpx.TransportError:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -81,7 +82,12 @@ class NodeClient(httpx.AsyncClient):
         if self._gate:
             await self._gate.admit(request)
         authorised = (self.auth if auth is USE_CLIENT_DEFAULT else auth) or request.url.userinfo
-        if authorised or follow_redirects is True:
+        if follow_redirects is True:
+            # What a redirect sets may be asked for where it leads; for this one call, as the client may be everybody's.
+            once = copy(self)
+            once.cookies = httpx.Cookies()
+            response = await super(NodeClient, once).send(request, stream=True, auth=auth, follow_redirects=True)
+        elif authorised:
             response = await super().send(request, stream=True, auth=auth, follow_redirects=follow_redirects)
         else:
             # Straight out: what httpx does for authorisation, redirects and cookies costs as much as the call itself.
