@@ -18,8 +18,10 @@ from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 from yarl import URL
 
 from area.core.errors import AreaError
@@ -34,6 +36,7 @@ NAT64 = ip_network("64:ff9b::/96")
 AGENT = "AREA/0.1"
 CHUNK = 1 << 16
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
+_OWN_HEADERS_ONLY = CIMultiDict((name, None) for name in ("User-Agent", "Accept", "Accept-Encoding", "Content-Type"))
 
 
 class EgressRefused(AreaError):
@@ -144,6 +147,17 @@ class LimitedStream(httpx.AsyncByteStream):
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _in_httpx(error) from error
 
+    def arrived(self) -> bytes | None:
+        """The whole of a plain body that is here by now, the connection given back; None where it is to be streamed."""
+        content = self._answer.content
+        if not content.is_eof() or content.exception() or hdrs.CONTENT_ENCODING in self._answer.headers:
+            return None
+        if content.total_bytes > self._limit:
+            return None
+        whole = content.read_nowait()
+        self._answer.release()
+        return whole
+
     async def aclose(self) -> None:
         """Give the connection back, or close it when bytes are left unread."""
         self._answer.release()
@@ -153,6 +167,17 @@ class LimitedResponse(httpx.Response):
     """A response whose decoded body has the limit too: a small body may decompress to a huge one."""
 
     limit: int
+
+    async def aread(self) -> bytes:
+        """The decoded body. Raises: ResponseTooLarge."""
+        # Most answers are short, and here by now: they need none of the generators that stream a long one.
+        if not (self.is_stream_consumed or self.is_closed) and isinstance(self.stream, LimitedStream):
+            whole = self.stream.arrived()
+            if whole is not None:
+                self._content = whole
+                self._num_bytes_downloaded = len(whole)
+                self.is_stream_consumed = self.is_closed = True
+        return await super().aread()
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """The decoded body. Raises: ResponseTooLarge."""
@@ -166,6 +191,10 @@ class LimitedResponse(httpx.Response):
 
 class ToldRequest(aiohttp.ClientRequest):
     """A request that tells when it has a connection and leaves."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none: httpx has set what there is to set."""
+        self._skip_auto_headers = _OWN_HEADERS_ONLY
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         """Send it."""
@@ -195,11 +224,7 @@ class GuardedTransport(AiohttpTransport):
                     headers=_headers(request),
                     data=body,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(
-                        connect=timeout.get("pool"),
-                        sock_connect=timeout.get("connect"),
-                        sock_read=timeout.get("read"),
-                    ),
+                    timeout=_timeout(timeout.get("pool"), timeout.get("connect"), timeout.get("read")),
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _in_httpx(error) from error
@@ -234,7 +259,6 @@ def make_session(egress: Egress) -> aiohttp.ClientSession:
         request_class=ToldRequest,
         cookie_jar=aiohttp.DummyCookieJar(),  # users share the pool: no cookie may outlive its request
         auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         trust_env=False,
     )
 
@@ -265,6 +289,11 @@ def make_client(
         trust_env=False,
         **options,
     )
+
+
+@lru_cache(maxsize=64)
+def _timeout(connect: float | None, sock_connect: float | None, sock_read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=connect, sock_connect=sock_connect, sock_read=sock_read)
 
 
 @lru_cache(maxsize=1)

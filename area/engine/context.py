@@ -3,34 +3,22 @@
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import aiohttp
 import httpx
-from httpx import USE_CLIENT_DEFAULT
 
 from area.core.clock import now
 from area.core.http import Egress, make_client, make_session
 from area.core.settings import service_settings
+from area.engine.client import Gate, NodeClient
 from area.nodes import sdk
 
 Log = Callable[[str, str, dict[str, Any]], None]
 StartArea = Callable[..., Awaitable[UUID]]
-
-
-class Gate(Protocol):
-    """Counts the calls of one account, and stops those that its provider would refuse."""
-
-    async def admit(self, request: httpx.Request) -> None:
-        """Raise sdk.Throttled when the call is better not made."""
-
-    async def learn(self, response: httpx.Response) -> None:
-        """Take in what an answer says of the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,69 +36,6 @@ class Access:
 
 
 NOBODY = Access()
-
-
-class NodeClient(httpx.AsyncClient):
-    """Asks the gate before each call, and maps the last answer to the SDK's errors, after any new authorisation."""
-
-    def __init__(
-        self,
-        *,
-        gate: Gate | None,
-        mapped: Callable[[httpx.Response], Awaitable[None]] | None,
-        transport: httpx.AsyncBaseTransport,
-        **options: Any,
-    ) -> None:
-        super().__init__(transport=transport, **options)
-        self._straight = transport
-        self._gate = gate
-        self._mapped = mapped
-
-    def build_request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Request:
-        """A request of this client; an address is parsed once, as one step calls the same one in every run."""
-        return super().build_request(method, _parsed(url) if isinstance(url, str) else url, **given)
-
-    async def send(
-        self,
-        request: httpx.Request,
-        *,
-        stream: bool = False,
-        auth: Any = USE_CLIENT_DEFAULT,
-        follow_redirects: Any = USE_CLIENT_DEFAULT,
-    ) -> httpx.Response:
-        """Send one request, and those that its authorisation adds. Raises: sdk.NodeError, httpx's errors."""
-        if self._gate:
-            await self._gate.admit(request)
-        authorised = (self.auth if auth is USE_CLIENT_DEFAULT else auth) or request.url.userinfo
-        if follow_redirects is True:
-            # What a redirect sets may be asked for where it leads; for this one call, as the client may be everybody's.
-            once = copy(self)
-            once.cookies = httpx.Cookies()
-            response = await super(NodeClient, once).send(request, stream=True, auth=auth, follow_redirects=True)
-        elif authorised:
-            response = await super().send(request, stream=True, auth=auth, follow_redirects=follow_redirects)
-        else:
-            # Straight out: what httpx does for authorisation, redirects and cookies costs as much as the call itself.
-            response = await self._straight.handle_async_request(request)
-        try:
-            failed = response.status_code >= 400
-            if failed:
-                await sdk.has_body(response)
-            if self._gate:
-                await self._gate.learn(response)
-            if self._mapped:
-                await self._mapped(response)
-            if not stream and not failed:
-                await response.aread()
-        except BaseException:
-            await response.aclose()
-            raise
-        return response
-
-
-@lru_cache(maxsize=512)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
 
 
 class Clients:

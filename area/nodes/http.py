@@ -131,9 +131,10 @@ class Change(sdk.Outputs):
 @service.reaction("Send a request", idempotent=lambda request: request.method in REPEATABLE, timeout=40)
 async def request(ctx: sdk.Context, what: Request) -> Answer:
     """Sends an HTTP request and hands on the answer. A failing status fails the step."""
-    headers = httpx.Headers(what.headers, encoding="utf-8")
-    if "Idempotency-Key" not in headers:
-        headers["Idempotency-Key"] = ctx.idempotency_key
+    given = what.headers
+    if not any(name.lower() == "idempotency-key" for name in given):
+        given = {**given, "Idempotency-Key": ctx.idempotency_key}
+    headers = httpx.Headers(given, encoding="utf-8")
     started = perf_counter()
     if isinstance(what.body, str):
         response = await ctx.http.request(what.method.value, what.url, headers=headers, content=what.body)

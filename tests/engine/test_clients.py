@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from area.core.http import Egress, ResponseTooLarge, make_client
-from area.engine.context import Access, Clients, NodeClient
+from area.engine.client import NodeClient
+from area.engine.context import Access, Clients
 from area.nodes import sdk
 
 SERVICE = sdk.Service(

@@ -14,9 +14,10 @@ from redis.exceptions import RedisError
 from area.core import log
 from area.core.crypto import SealBroken, Sealer
 from area.core.ids import new_id
+from area.engine.client import Gate
 from area.engine.connections.authorise import AppAuth, HeaderAuth
 from area.engine.connections.tokens import TokenEndpoints
-from area.engine.context import Access, Clients, Gate
+from area.engine.context import Access, Clients
 from area.nodes import sdk
 
 logger = log.get(__name__)
