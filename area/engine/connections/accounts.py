@@ -1,9 +1,9 @@
 """Connected accounts, as the rest of the engine uses them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -67,22 +67,14 @@ class Accounts:
             service, self.governor.gate(f"app:{service.key}", service)
         )
 
-    @asynccontextmanager
-    async def using(
+    def using(
         self, service: sdk.Service, write: Log, *, account_id: UUID | None, user_id: UUID | None = None, **more: Any
-    ) -> AsyncIterator[NodeContext]:
+    ) -> "Using":
         """A context for one call of a node. A Reconnect that the call raises marks the account.
 
         ``user_id`` is who must own it; ``more`` goes to `NodeContext`. Raises: sdk.Reconnect, sdk.Rejected, sdk.Unavailable.
         """
-        account = None if account_id is None else await self.vault.open(account_id, user_id)
-        try:
-            yield self.context(service, write, account, **more)
-        except sdk.Reconnect as error:
-            if account is not None:
-                with suppress(*AWAY):
-                    await self.died(account, error.message)
-            raise
+        return Using(self, service, write, account_id, user_id, more)
 
     def context(self, service: sdk.Service, write: Log, account: Connected | None, **more: Any) -> NodeContext:
         """A context that acts for an opened account. Raises: sdk.Rejected when that is another service's."""
@@ -189,6 +181,41 @@ class Accounts:
                     await auth.revoke(NodeContext(self._clients, service, lambda *_: None), grant)
         except Exception as error:  # whatever it was, the account goes
             logger.warning("account.not_revoked", account=str(account.id), service=service.key, error=repr(error))
+
+
+class Using:
+    """The context of `Accounts.using`; a class, for every call goes through it."""
+
+    __slots__ = ("_account", "_account_id", "_accounts", "_more", "_service", "_user_id", "_write")
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        service: sdk.Service,
+        write: Log,
+        account_id: UUID | None,
+        user_id: UUID | None,
+        more: dict[str, Any],
+    ) -> None:
+        self._accounts = accounts
+        self._service = service
+        self._write = write
+        self._account_id = account_id
+        self._user_id = user_id
+        self._more = more
+        self._account: Connected | None = None
+
+    async def __aenter__(self) -> NodeContext:
+        if self._account_id is not None:
+            self._account = await self._accounts.vault.open(self._account_id, self._user_id)
+        return self._accounts.context(self._service, self._write, self._account, **self._more)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._account is not None and isinstance(error, sdk.Reconnect):
+            with suppress(*AWAY):
+                await self._accounts.died(self._account, error.message)
 
 
 def _is_validated(service: sdk.Service) -> bool:
