@@ -5,8 +5,9 @@ from uuid import UUID
 
 import asyncpg
 
-IN_FLIGHT = "run_steps.status = 'running' AND run_steps.effect = 'intended'"
-LOST = "Its worker died during the call, and the run has ended since."
+IN_DOUBT = """run_steps.effect = 'intended' AND (run_steps.status = 'running'
+      OR (run_steps.status = 'waiting' AND run_steps.error IS NOT NULL))"""
+LOST = "Its call had no answer, and the run has ended before it could be made again."
 
 # A run that nobody executes is cancelled here and now; one that is executed is asked to, and stops at its next step's edge.
 CANCEL = """
@@ -19,14 +20,15 @@ WITH ended AS (
   INSERT INTO run_events (run_id, seq, day, user_id, area_id, at, kind, level, message)
   SELECT id, last_seq, date_trunc('day', now()), user_id, area_id, now(), 'run_cancelled', 'warning', $3 FROM ended
 ), skipped AS (
-  -- What a dead worker had under way, and nobody could ask about since, may have happened.
-  UPDATE run_steps SET status = CASE WHEN {in_flight} THEN 'unknown' ELSE 'skipped' END, finished_at = now(), due_at = NULL,
-    effect = CASE WHEN {in_flight} THEN 'unknown' ELSE effect END,
-    error = CASE WHEN {in_flight} THEN jsonb_build_object('code', 'UNKNOWN', 'message', $4::text) ELSE run_steps.error END
+  -- What a dead worker had under way and nobody could ask about since, and what waits to be tried again because it had no
+  -- answer, may have happened: as `StepState.in_doubt`.
+  UPDATE run_steps SET status = CASE WHEN {in_doubt} THEN 'unknown' ELSE 'skipped' END, finished_at = now(), due_at = NULL,
+    effect = CASE WHEN {in_doubt} THEN 'unknown' ELSE effect END,
+    error = CASE WHEN {in_doubt} THEN jsonb_build_object('code', 'UNKNOWN', 'message', $4::text) ELSE run_steps.error END
   FROM ended WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting', 'running')
 )
 SELECT id, area_id, max_concurrent_runs IS NOT NULL AS limited, true AS ended FROM ended
-""".replace("{in_flight}", IN_FLIGHT)
+""".replace("{in_doubt}", IN_DOUBT)
 
 ASK = """
 UPDATE runs SET cancel_requested = true WHERE id = $1 AND user_id = $2 AND status = 'running'

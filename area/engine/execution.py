@@ -135,6 +135,8 @@ class Execution:
             self.answers = await self._runs.answers(self.id)
             # An answer to an item of a loop is one to the loop.
             self._unheard = {key.partition("[")[0] for key in self.answers} | set(self.answers)
+        if plan.may_filter and not self.first:
+            self.filtered = await self._runs.filtered(self.id)
         self.states = {position: state for position, state in stored.items() if position >= ITEMS_FROM}
         for step in plan.steps:
             state = stored.get(step.position) or StepState(step.position, step.key, step.reaction.key)
@@ -256,13 +258,14 @@ class Execution:
     def skip_pending(self) -> None:
         """Skip what has not begun and has no turn now: written with what stops the run, so that whoever takes over begins none."""
         for position, state in self.states.items():
-            if position < ITEMS_FROM and position not in self.turn and state.status in ("pending", "waiting"):
+            has_turn = position >= ITEMS_FROM or position in self.turn
+            if state.status in ("pending", "waiting") and not has_turn and not state.in_doubt:
                 self._skip(state)
 
     def skip_rest(self) -> None:
-        """Skip what has no end, since the run ends. What a dead worker had under way may have happened."""
+        """Skip what has no end, since the run ends. A call that had no answer may have happened."""
         for state in self.states.values():
-            if state.in_flight:
+            if state.in_doubt:
                 self.unsettled(state, LOST)
             elif state.status not in (*FINAL, "unknown"):
                 self._skip(state)

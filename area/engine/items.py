@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from area.engine.cancelling import LOST
 from area.engine.execution import FINAL, Execution
 from area.engine.plan import ITEMS_FROM, PlanStep
 from area.engine.runs import StepState
@@ -30,12 +31,14 @@ async def run_items(run: Execution, step: PlanStep, given: sdk.EachInputs, execu
         # One queue for all lanes: the next free lane takes the next open item.
         queue = iter([one for one, state in zip(steps, states, strict=True) if run.is_open(state)])
         await _lanes(run, given, states, queue, execute)
+    if given.stops and any(state.status == "failed" for state in states) and not run.cancelled:
+        for state in states:
+            if state.in_doubt:
+                run.unsettled(state, LOST)
+            elif state.status not in (*FINAL, "unknown"):
+                run.finish_step(state, "skipped")
     if any(state.status == "unknown" for state in states) or run.cancelled or run.held_for:
         raise Resting(None)
-    if _must_stop(states, given):
-        for state in states:
-            if state.status not in FINAL:
-                run.finish_step(state, "skipped")
     if any(run.is_open(state) for state in states):
         raise Resting(run.now())
     waiting = [state.due_at for state in states if state.status == "waiting" and state.due_at]

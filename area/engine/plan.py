@@ -94,11 +94,18 @@ class Plan:
     """Keys of the steps that ask for approval."""
     listens: bool = field(init=False)
     """Whether a step may wait for something else than a moment."""
+    may_filter: bool = field(init=False)
+    """Whether a step may filter the event out while others go on beside it."""
 
     def __post_init__(self) -> None:
         self.asks = [step.key for step in self.steps if step.reaction.control is sdk.Control.APPROVAL]
         reactions = [each.reaction for step in self.steps for each in (step, step.inner) if each]
         self.listens = any(one.control in (sdk.Control.APPROVAL, sdk.Control.CALL) for one in reactions)
+        ends = any(step.reaction.control in (sdk.Control.APPROVAL, sdk.Control.END) for step in self.steps)
+        # One after another, what ends the run is stored with the run's end.
+        self.may_filter = ends and any(
+            step.after != [before.position] for before, step in zip(self.steps, self.steps[1:], strict=False)
+        )
 
 
 def compile_plan(row: asyncpg.Record, registry: Registry) -> Plan:

@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -46,11 +46,19 @@ class StepState:
     effect: str = "none"
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    was_in_doubt: bool = field(default=False, init=False)
+    """Whether an earlier call of it is `in_doubt`, while another is made; not stored."""
 
     @property
     def in_flight(self) -> bool:
         """Whether its call was about to be made, and no outcome is known."""
         return self.status == "running" and self.effect == "intended"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a call of it may have happened: one in flight, or one that had no answer and is to be made again."""
+        is_lost = self.status == "waiting" and self.effect == "intended" and self.error is not None
+        return self.in_flight or is_lost
 
     def row(self, run_id: UUID) -> tuple[Any, ...]:
         """The values in the order of `statements.CHECKPOINT`."""
@@ -58,6 +66,9 @@ class StepState:
             run_id, self.position, self.key, self.reaction, self.status, self.attempt, self.due_at, dump_or_none(self.input),
             dump_or_none(self.output), dump_or_none(self.error), self.effect, self.started_at, self.finished_at,
         )  # fmt: skip
+
+
+_STORED = [column.name for column in fields(StepState) if column.init]
 
 
 @dataclass(slots=True)
@@ -136,7 +147,7 @@ class Runs:
     async def steps(self, run_id: UUID) -> list[StepState]:
         """The stored steps of a run."""
         rows = await self._pool.fetch(statements.STEPS, run_id)
-        return [StepState(**{name: row[name] for name in StepState.__slots__}) for row in rows]
+        return [StepState(**{name: row[name] for name in _STORED}) for row in rows]
 
     async def stored_bytes(self, run_id: UUID) -> int:
         """How much the inputs, outputs and payloads of a run take."""
@@ -146,6 +157,11 @@ class Runs:
     async def answers(self, run_id: UUID) -> dict[str, Any]:
         """What has come for the steps of a run that wait for something, by their keys."""
         return {row["step"]: row["answer"] for row in await self._pool.fetch(statements.ANSWERS, run_id)}
+
+    async def filtered(self, run_id: UUID) -> str | None:
+        """Why a step has filtered the run's event out, under an earlier worker; None where none has."""
+        found: str | None = await self._pool.fetchval(statements.FILTERED, run_id)
+        return found
 
     async def commit(self, checkpoint: Checkpoint) -> bool:
         """Make a checkpoint durable; says whether a cancel was asked for. Raises: Fenced."""

@@ -249,6 +249,12 @@ JOIN run_steps s ON s.run_id = calls.run_id AND s.key = calls.step AND s.status 
 WHERE calls.run_id = $1 AND called.status IN ('succeeded', 'failed', 'cancelled')
 """
 
+# A step that filters may end before its brothers do, and says so in the log: whoever takes over reads it there.
+FILTERED = """
+SELECT data ->> 'filtered' FROM run_events
+WHERE run_id = $1 AND kind = 'step_succeeded' AND data ? 'filtered' ORDER BY seq LIMIT 1
+"""
+
 VERSION = """
 SELECT v.id, v.area_id, v.version, v.mode, v.action, v.reactions, a.name FROM area_versions v JOIN areas a ON a.id = v.area_id
 WHERE v.id = $1

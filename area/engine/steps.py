@@ -108,6 +108,7 @@ class Steps:
         if not resumed and not crashed:
             state.attempt += 1
         tried_since = state.started_at
+        state.was_in_doubt = state.in_doubt
         state.status, state.due_at, state.started_at = "running", None, state.started_at or run.now()
         # An input is told once, and again only when it has changed.
         data = (
@@ -126,7 +127,7 @@ class Steps:
                 # Frozen while the answer was on its way: if another has the run by now, the call is not ours to make.
                 await run.commit()
         if run.cancelled:
-            self._aborted(run, step, state, crashed=crashed)
+            self._aborted(run, state)
             return
         answer = run.answers.get(step.key)
         if isinstance(inputs, sdk.EachInputs):
@@ -150,10 +151,11 @@ class Steps:
             run.finish_step(state, "succeeded", output)
             run.keep(step.key, output)
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
-            run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key)
+            told = {"filtered": run.filtered} if run.filtered else None
+            run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key, data=told)
             run.skip_pending()
         except Aborted:
-            self._aborted(run, step, state, crashed=crashed)
+            self._aborted(run, state)
         except Exception as error:
             lost = self._failed(run, step, state, inputs, flight, error)
             if lost and not await self._confirmed(run, step, state, inputs):
@@ -246,6 +248,7 @@ class Steps:
             logger.warning("steps.reconcile_failed", run=str(run.id), step=step.key, exc_info=True)
             return False
         if output is None:
+            state.effect = "none"
             await self._attempt(run, step, state, inputs, crashed=False)
         else:
             self._happened(run, step, state, output)
@@ -304,12 +307,13 @@ class Steps:
                     self._fail(run, step, state, of_node(error, place))
                     return None
                 state.attempt -= 1
+                state.effect = "intended" if state.was_in_doubt else "none"
                 until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
                 self._wait(run, state, until, of_node(error, place), f"{error.message}; waiting as asked")
             case sdk.Unheard() if not safe:
                 return f"{error.message}. The call may have happened."
             case sdk.Unavailable():
-                self._retry(run, step, state, of_node(error, place))
+                self._retry(run, step, state, of_node(error, place), lost=isinstance(error, sdk.Unheard))
             case sdk.Unknown():
                 return error.message
             case sdk.Reconnect() if step.account_id is not None:
@@ -330,12 +334,12 @@ class Steps:
                 told = reason("BAD_ANSWER", f"{step.reaction.service.name} answered something that is no JSON: {error}")
                 if not safe:
                     return f"{told['message']}. The call may have happened."
-                self._retry(run, step, state, told)
+                self._retry(run, step, state, told, lost=flight.sent)
             case httpx.TransportError() | OSError() | TimeoutError():
                 told = reason("UNREACHABLE", f"No answer: {error or type(error).__name__}")
                 if not (safe or isinstance(error, _NOT_SENT)):
                     return f"{told['message']}. The call may have happened."
-                self._retry(run, step, state, told)
+                self._retry(run, step, state, told, lost=flight.sent)
             case _:
                 reference = str(new_id())
                 logger.error("steps.node_broke", run=str(run.id), step=step.key, reference=reference, exc_info=error)
@@ -355,14 +359,15 @@ class Steps:
         account = {"accountId": str(step.account_id), "heldAt": run.now().isoformat()}
         return {**reason(held.CODE, message), "step": step.key, **account}
 
-    def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any]) -> None:
+    def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any], *, lost: bool) -> None:
         too_old = state.started_at is not None and run.now() - state.started_at > MAX_AGE
         if state.attempt >= step.attempts or too_old:
             self._fail(run, step, state, error)
             return
         # Full jitter: a crowd of failed calls does not come back as a crowd.
         delay = random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2**state.attempt))  # noqa: S311
-        state.effect = "none"
+        # That it may have happened is kept: the run may end before it is tried again.
+        state.effect = "intended" if state.was_in_doubt or (lost and not step.reaction.pure) else "none"
         self._wait(
             run,
             state,
@@ -386,9 +391,9 @@ class Steps:
         level = "warning" if error else "info"
         run.tell(kind, message, level=level, step=state.key, data={"dueAt": until.isoformat()})
 
-    def _aborted(self, run: Execution, step: PlanStep, state: StepState, *, crashed: bool) -> None:
-        if crashed and not step.reaction.pure:
-            run.unsettled(state, "A worker died during the call, and the run was cancelled before it was made again.")
+    def _aborted(self, run: Execution, state: StepState) -> None:
+        if state.was_in_doubt:
+            run.unsettled(state, "An earlier call had no answer, and the run was cancelled before it was made again.")
             return
         state.effect = "none"
         run.finish_step(state, "skipped")

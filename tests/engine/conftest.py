@@ -122,6 +122,8 @@ class Sink:
         self.hold.clear()
         self.holds = ""
         """The path whose calls wait for `hold`; "*" is every path."""
+        self.refuses = ""
+        """The path whose calls are answered with 422."""
         self.arrived = asyncio.Event()
         self.url = ""
         self.text: str | None = None
@@ -133,6 +135,8 @@ class Sink:
         self.arrived.set()
         if request.url.path == self.holds or self.holds == "*":
             await self.hold.wait()
+        if request.url.path == self.refuses:
+            return JSONResponse({}, status_code=422)
         status, headers = self.answers.pop(0) if self.answers else (200, {})
         status = self.by_path.get(request.url.path, status)
         if self.text is not None:

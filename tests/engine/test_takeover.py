@@ -149,6 +149,8 @@ async def test_what_stopped_a_run_stops_it_for_whoever_takes_over(world: World, 
     }
     assert paths(sink) == ["/slow", "/slow"]
     await world.story(run)
+    ledger = await world.pool.fetch("SELECT outcome, reason FROM deliveries WHERE run_id = $1", run)
+    assert [tuple(row) for row in ledger] == [("filtered", "step 'gate': The condition is false.")]
 
 
 async def test_what_stopped_a_run_stops_it_after_a_person_has_settled(world: World, sink: Sink) -> None:
@@ -179,3 +181,71 @@ async def test_a_run_that_advances_is_not_the_one_that_kills(world: World, sink:
     assert await world.pool.fetchval(taken, run) == 2
     await begin_and_die(world, sink, run, "/two", "one")
     assert await world.pool.fetchval(taken, run) == 0
+
+
+GAVE_UP = (504, {})
+"""A gateway's answer that says nothing of whether the call happened."""
+
+
+async def test_a_call_without_an_answer_is_not_told_as_skipped_when_its_run_is_cancelled(
+    world: World, sink: Sink
+) -> None:
+    sink.answers = [GAVE_UP]
+    run = await fired(world, http("put", f"{sink.url}/put", "PUT"), log("after"))
+    await world.execute(run)
+    assert await outcome(world, run, "put") == ("waiting", "waiting", "intended", "UNAVAILABLE")
+    await control.cancel_run(world.platform, world.user, run)
+    assert await outcome(world, run, "put") == ("cancelled", "unknown", "unknown", "UNKNOWN")
+    await world.story(run)
+
+
+async def test_a_call_that_was_refused_is_skipped_when_its_run_is_cancelled(world: World, sink: Sink) -> None:
+    sink.answers = [(500, {})]
+    run = await fired(world, http("put", f"{sink.url}/put", "PUT"))
+    await world.execute(run)
+    await control.cancel_run(world.platform, world.user, run)
+    assert (await outcome(world, run, "put"))[:3] == ("cancelled", "skipped", "none")
+
+
+@pytest.mark.parametrize("later", [(500, {}), (429, {"Retry-After": "1"})])
+async def test_a_later_refusal_says_nothing_of_an_earlier_call(
+    world: World, sink: Sink, later: tuple[int, dict[str, str]]
+) -> None:
+    sink.answers = [GAVE_UP, later]
+    run = await fired(world, http("put", f"{sink.url}/put", "PUT"))
+    await world.execute(run)
+    await world.due_now(run)
+    await world.execute(run)
+    assert len(sink.calls) == 2
+    await control.cancel_run(world.platform, world.user, run)
+    assert (await outcome(world, run, "put"))[:3] == ("cancelled", "unknown", "unknown")
+
+
+async def test_a_call_without_an_answer_is_not_told_as_skipped_when_a_brother_stops_the_run(
+    world: World, sink: Sink
+) -> None:
+    sink.answers = [GAVE_UP]
+    run = await fired(
+        world, http("put", f"{sink.url}/put", "PUT"), ReactionDraft("flow.stop", {}, key="stop"), mode="parallel"
+    )
+    await world.execute(run)
+    assert await outcome(world, run, "put") == ("succeeded", "unknown", "unknown", "UNKNOWN")
+    await world.story(run)
+
+
+async def test_an_item_under_way_is_not_told_as_skipped_when_another_has_failed(world: World, sink: Sink) -> None:
+    each = {
+        "items": ["slow", "fails"],
+        "reaction": "http.request",
+        "config": {"method": "POST", "url": f"{sink.url}/{{{{ item }}}}"},
+        "concurrency": 2,
+    }
+    run = await fired(world, ReactionDraft("flow.for_each", each, key="loop"))
+    sink.refuses = "/fails"
+    await begin_and_die(world, sink, run, "/slow", "loop[1]")
+    await world.execute(run)
+    assert await outcome(world, run, "loop[0]") == ("held", "unknown", "unknown", "UNKNOWN")
+    assert sorted(paths(sink)) == ["/fails", "/slow"]
+    await control.settle_step(world.platform, world.user, run, "loop[0]", happened=True)
+    await world.execute(run)
+    assert await outcome(world, run, "loop") == ("failed", "failed", "none", "ITEM_FAILED")
