@@ -30,8 +30,8 @@ QUICK_PAUSES = {
 }
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
+def parse(words: list[str] | None = None) -> Plan:
+    """The command line as a plan. Raises: SystemExit, after it has said what was wrong."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few of most faults, in about a minute and a half")
     parser.add_argument("--seed", type=int, default=None, help="which random moments; printed, to be given again")
@@ -44,38 +44,44 @@ def parse() -> argparse.Namespace:
         "--times", metavar="N", type=int, help="how often each fault befalls, instead of its own number"
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Play and print."""
-    given = parse()
+    given = parser.parse_args(words)
     counts = {kind.name: kind.quick if given.quick else kind.full for kind in KINDS}
-    if given.only:
+    if given.only is not None:
         counts = {name: max(count, 1) for name, count in counts.items() if given.only.lower() in name.lower()}
+        if not counts:
+            names = "".join(f"\n  {kind.name}" for kind in KINDS)
+            parser.error(f"argument --only: no fault's name has the words {given.only!r}; they are:{names}")
     if given.times is not None:
         counts = dict.fromkeys(counts, given.times)
+    for name, value in (("--times", given.times), ("--rate", given.rate), ("--pause", given.pause)):
+        if value is not None and value <= 0:
+            parser.error(f"argument {name}: {value:g} would prove nothing; give more than 0")
     pauses = {
         lane: (shortest * given.pause, longest * given.pause)
         for lane, (shortest, longest) in (QUICK_PAUSES if given.quick else FULL_PAUSES).items()
     }
-    seed = random.randrange(1 << 32) if given.seed is None else given.seed
-    plan = Plan(
-        seed,
+    return Plan(
+        random.randrange(1 << 32) if given.seed is None else given.seed,
         given.rate,
         counts,
         pauses,
         outage_seconds=12.0 if given.quick else 30.0,
         mood_seconds=5.0 if given.quick else 10.0,
+        markdown=given.markdown,
     )
+
+
+def main() -> None:
+    """Play and print."""
+    plan = parse()
     console = Console(highlight=False, width=190 if not sys.stdout.isatty() else None)
     log.configure("ERROR", json=False)
-    console.print(f"Seed {seed}: {sum(counts.values())} faults, {given.rate:g} deliveries a second.")
+    console.print(f"Seed {plan.seed}: {sum(plan.counts.values())} faults, {plan.rate:g} deliveries a second.")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(play(plan))
     report.show(outcome, console)
-    if given.markdown:
-        given.markdown.write_text(report.markdown(outcome) + "\n")
+    if plan.markdown:
+        plan.markdown.write_text(report.markdown(outcome) + "\n")
     raise SystemExit(bool(outcome.verdict.findings))
 
 

@@ -2,7 +2,8 @@
 
 import json
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,15 +16,24 @@ from chaos.outside import Call
 
 RUNS = """
 SELECT r.id, a.name AS area, r.status, r.created_at, r.finished_at, r.last_seq, r.error, e.id AS event, h.kind, e.dedupe_key,
-  coalesce(e.payload->'body'->>'id', e.payload->>'title', e.payload->>'run_id') AS about
+  coalesce(e.payload->'body'->>'id', e.payload->>'title', e.payload->>'run_id', e.payload->>'caller_run_id') AS about
 FROM runs r JOIN areas a ON a.id = r.area_id LEFT JOIN events e ON e.id = r.event_id LEFT JOIN hooks h ON h.id = e.hook_id
 """
 STEPS = "SELECT run_id, key, reaction, status, effect FROM run_steps"
 LINES = """
 SELECT run_id, count(*) AS lines, count(DISTINCT seq) AS numbers, min(seq) AS first, max(seq) AS last FROM run_events GROUP BY 1
 """
+STORY = (
+    "SELECT run_id, seq, at, kind, step, message FROM run_events WHERE run_id = ANY($1::uuid[]) ORDER BY run_id, seq"
+)
 TRANSITIONS = "SELECT * FROM chaos.transitions ORDER BY number"
+DECISIONS = "SELECT run_id, approved FROM approvals"
+CALLS = "SELECT run_id, called_id FROM calls"
+FILTERED = "SELECT run_id FROM deliveries WHERE outcome = 'filtered'"
 EVENTS = "SELECT e.id, h.kind, e.dedupe_key FROM events e JOIN hooks h ON h.id = e.hook_id"
+
+
+Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -50,10 +60,10 @@ class Run:
     kind: str
     dedupe_key: str
     about: str | None
-    steps: dict[str, asyncpg.Record] = field(default_factory=dict)
+    steps: dict[str, Row] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
-    transitions: list[asyncpg.Record] = field(default_factory=list)
-    lines: asyncpg.Record | None = None
+    transitions: list[Row] = field(default_factory=list)
+    lines: Row | None = None
 
     def owner_at(self, moment: float) -> int:
         """Which of `claims` held the run then; -1 for none."""
@@ -65,11 +75,22 @@ class Evidence:
     """All of it."""
 
     runs: dict[UUID, Run]
-    events: list[asyncpg.Record]
-    broken: list[asyncpg.Record]
+    events: list[Row]
+    broken: list[Row]
     calls: dict[str, list[Call]]
     """By Idempotency-Key, in order of arrival."""
     incidents: list[Incident]
+    decisions: dict[UUID, bool] = field(default_factory=dict)
+    """What was decided of each run that asked."""
+    called: dict[UUID, list[UUID]] = field(default_factory=dict)
+    """The runs that each run's step is noted to have started."""
+    filtered: Counter[UUID] = field(default_factory=Counter)
+    """How often the ledger says of a run that its event was filtered out."""
+
+    @property
+    def over(self) -> float:
+        """When the last fault had ended."""
+        return max((i.end for i in self.incidents if i.fault != OWN_PAUSE), default=0.0)
 
     def calls_of(self, run: Run, step: str) -> list[Call]:
         """The calls of one step."""
@@ -80,6 +101,10 @@ class Evidence:
         return next(
             (i for i in self.incidents if i.whom == whom and i.fault.startswith("SIG") and _meet(i, begin, end)), None
         )
+
+    def harm(self, whom: str, begin: float, end: float) -> Incident | None:
+        """What kept a process, its Postgres or those who answer it from their work between two moments."""
+        return self.befell(whom, begin, end) or self.postgres_away(begin, end) or self.stood_still(begin, end)
 
     def stood_still(self, begin: float, end: float) -> Incident | None:
         """When the services elsewhere answered nobody between two moments."""
@@ -130,10 +155,26 @@ async def gather(connection: asyncpg.Connection, calls: list[Call], incidents: l
     by_key: defaultdict[str, list[Call]] = defaultdict(list)
     for call in calls:
         by_key[call.key].append(call)
+    called: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for row in await connection.fetch(CALLS):
+        called[row["run_id"]].append(row["called_id"])
     return Evidence(
         runs,
         await connection.fetch(EVENTS),
         await connection.fetch("SELECT * FROM chaos.broken"),
         dict(by_key),
         incidents,
+        {row["run_id"]: row["approved"] for row in await connection.fetch(DECISIONS)},
+        dict(called),
+        Counter(row["run_id"] for row in await connection.fetch(FILTERED)),
     )
+
+
+async def stories(connection: asyncpg.Connection, runs: list[Run]) -> dict[UUID, list[str]]:
+    """What the log of each of these runs says, a line each."""
+    ids = [run.id for run in runs]
+    found: dict[UUID, list[str]] = {}
+    for row in await connection.fetch(STORY, ids):
+        said = f"{row['seq']} {row['at']:%H:%M:%S.%f} {row['kind']} {row['step'] or ''}: {row['message'][:120]}"
+        found.setdefault(row["run_id"], []).append(said)
+    return found

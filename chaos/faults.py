@@ -202,6 +202,7 @@ async def _step_postgres(scene: Scene, seconds: float) -> None:
         return
 
 
+FREEZE = "SIGSTOP a worker past its lease"
 OWN_PAUSE = "the other side stood still"
 """No fault of the programme: the services elsewhere are in this process, and it may get no time on a busy machine."""
 
@@ -234,7 +235,7 @@ KINDS = [
     Kind("SIGKILL a scheduler", "processes", kill("scheduler"), 20, 3, 1),
     Kind("SIGKILL the API", "processes", kill("api"), 20, 2, 1),
     Kind("deploy: SIGTERM to all, new ones", "processes", deploy, 3, 1, 0),
-    Kind("SIGSTOP a worker past its lease", "time", freeze, 6, 1, 1),
+    Kind(FREEZE, "time", freeze, 6, 1, 1),
     Kind("clocks of processes + 60 s", "time", clock_of_processes(60), 2, 1, 0),
     Kind("clocks of processes - 60 s", "time", clock_of_processes(-60), 2, 1, 0),
     Kind("clock of Postgres + 60 s", "time", clock_of_postgres(60), 1, 0, 0),

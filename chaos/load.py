@@ -5,6 +5,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from typing import Any
 
 import aiohttp
 
@@ -13,6 +14,16 @@ OPEN_AT_ONCE = 600
 ANSWER_SECONDS = 15.0
 AGAIN_SECONDS = 6.0
 """Longest pause before a delivery is sent again, whatever Retry-After says."""
+
+
+def event_id(number: int) -> str:
+    """What a delivery is called."""
+    return f"event-{number}"
+
+
+def passes(id_: str) -> bool:
+    """Whether a delivery asks to be let through by a filter: each other one."""
+    return int(id_.removeprefix("event-")) % 2 == 0
 
 
 class Sender:
@@ -28,6 +39,7 @@ class Sender:
         self.slowest = 0.0
         """The longest that an answer took, in seconds."""
         self._hooks = hooks
+        self._deck: list[str] = []
         self._rate = rate
         self._rng = rng
         self._stopping = asyncio.Event()
@@ -46,7 +58,7 @@ class Sender:
                 if self._stopping.is_set():
                     break
                 if len(self._open) < OPEN_AT_ONCE:
-                    task = asyncio.create_task(self._deliver(session, f"event-{number}", self._rng.choice(self._hooks)))
+                    task = asyncio.create_task(self._deliver(session, number, self._next()))
                     self._open.add(task)
                     task.add_done_callback(self._open.discard)
             await asyncio.gather(*self._open)
@@ -60,6 +72,12 @@ class Sender:
         """Deliveries that are still under way."""
         return len(self._open)
 
+    def _next(self) -> str:
+        """Dealt like cards, so that however short a play is, each address gets its share."""
+        if not self._deck:
+            self._deck = self._rng.sample(self._hooks, len(self._hooks))
+        return self._deck.pop()
+
     async def _stopped(self, seconds: float) -> bool:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -67,21 +85,23 @@ class Sender:
             return False
         return True
 
-    async def _deliver(self, session: aiohttp.ClientSession, id_: str, url: str) -> None:
+    async def _deliver(self, session: aiohttp.ClientSession, number: int, url: str) -> None:
+        id_ = event_id(number)
+        body = {"id": id_, "passes": passes(id_)}
         for attempt in itertools.count():
             last = self._stopping.is_set()
             if attempt == 1:
                 self.sent_more_than_once += 1
-            pause = await self._once(session, id_, url)
+            pause = await self._once(session, id_, url, body)
             if pause is None or last:
                 return
             await self._stopped(pause)
 
-    async def _once(self, session: aiohttp.ClientSession, id_: str, url: str) -> float | None:
+    async def _once(self, session: aiohttp.ClientSession, id_: str, url: str, body: dict[str, Any]) -> float | None:
         """Send it; the seconds after which to try again, or None when it was accepted."""
         began = time.monotonic()
         try:
-            async with session.post(url, json={"id": id_}, headers={"X-Delivery-Id": id_}) as answer:
+            async with session.post(url, json=body, headers={"X-Delivery-Id": id_}) as answer:
                 text = await answer.text()
         except (aiohttp.ClientError, OSError) as error:
             self.answers["no answer" if isinstance(error, TimeoutError) else "no connection"] += 1

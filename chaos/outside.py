@@ -12,6 +12,10 @@ from aiohttp import web
 
 HANG_SECONDS = 13.0
 """How long a hanging call is left without an answer; the reactions give up after ten."""
+REFUSED = "refused"
+"""The step whose calls are always refused."""
+SLOW_STEPS = {"slow", "beside"}
+"""Steps whose calls always take a second or two: what goes on beside them has ended by then."""
 SLOW = 0.05
 """Share of the calls that take a second or two even in a good mood."""
 
@@ -26,11 +30,13 @@ class Call:
     step: str
     at: float
     mood: str
+    until: float = 0.0
+    """When its answer began to go out; 0 while there is none."""
 
     @property
     def took_effect(self) -> bool:
         """Whether the other side did what was asked: not so where it said that it did not."""
-        return self.mood not in ("500", "429")
+        return self.mood not in ("500", "429", "refused")
 
     @property
     def was_answered(self) -> bool:
@@ -54,10 +60,17 @@ class Outside:
         """Take one call."""
         body: dict[str, Any] = await request.json()
         mood = self.mood if self._rng.random() < self.share else "ok"
-        key = request.headers.get("Idempotency-Key", "")
-        self.calls.append(Call(key, str(body["event"]), request.match_info["step"], time.time(), mood))
-        await asyncio.sleep(self._rng.uniform(1, 2) if self._rng.random() < SLOW else self._rng.uniform(0, 0.2))
+        step = request.match_info["step"]
+        if step == REFUSED:
+            mood = "refused"
+        call = Call(request.headers.get("Idempotency-Key", ""), str(body["event"]), step, time.time(), mood)
+        self.calls.append(call)
+        slow = step in SLOW_STEPS or self._rng.random() < SLOW
+        await asyncio.sleep(self._rng.uniform(1, 2) if slow else self._rng.uniform(0, 0.2))
+        call.until = time.time()
         match mood:
+            case "refused":
+                return web.json_response({"error": "never"}, status=422)
             case "500":
                 return web.json_response({"error": "not now"}, status=500)
             case "429":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from pydantic import SecretStr
@@ -20,18 +21,24 @@ from area.app.embedded import free_port
 from area.core.settings import Settings
 from area.db.migrate import upgrade
 from area.db.session import plain_url
-from chaos import audit, faults, plant
+from chaos import audit, faults, handed, plant, vacuous
 from chaos.cast import Cast
-from chaos.evidence import Evidence, gather
+from chaos.evidence import Evidence, gather, stories
+from chaos.findings import Verdict
 from chaos.load import Sender
 from chaos.outside import Outside, outside_world
+from chaos.people import People
 from chaos.servers import Servers
-from chaos.verdict import Verdict, judge
+from chaos.verdict import judge
 from chaos.watcher import Watcher
 
 SECRET_KEY = "only-for-this-play-only-for-this-play-only"
 WANTED = {"worker": 3, "scheduler": 2, "api": 1}
-OPEN = "SELECT count(*) FROM runs WHERE status IN ('queued', 'running', 'waiting')"
+# A run that waits for one that is held waits for the same person.
+OPEN = """
+SELECT count(*) FROM runs WHERE status IN ('queued', 'running') OR (status = 'waiting' AND NOT EXISTS (
+  SELECT 1 FROM calls JOIN runs called ON called.id = calls.called_id WHERE calls.run_id = runs.id AND called.status = 'held'))
+"""
 LINES = "SELECT coalesce(sum(last_seq), 0) FROM runs"
 LOOK_NOW = "UPDATE hooks SET next_due_at = now() WHERE kind = 'poll' AND lease_until IS NULL"
 # As when the last AREA leaves a schedule: a look that is under way finds its hook changed and keeps nothing.
@@ -57,7 +64,12 @@ class Plan:
     freeze_seconds: float = 12.0
     mood_seconds: float = 10.0
     settle_seconds: float = 60.0
+    """For runs to end, after the last fault."""
+    look_seconds: float = 30.0
+    """More, for sources: a look that died with its scheduler is repeated a minute later."""
     lease_seconds: float = 8.0
+    markdown: Path | None = None
+    """Where the table is written, besides the screen."""
 
 
 @dataclass
@@ -72,9 +84,14 @@ class Outcome:
     verdict: Verdict
     sender: Sender
     watcher: Watcher
+    people: People
     cast: Cast
     versions: dict[str, str]
-    counted: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int]
+    stops: tuple[int, int]
+    """How many workers stood still past their lease, and of how many others took runs that they woke up to."""
+    stories: dict[UUID, list[str]] = field(default_factory=dict)
+    """The lines of the runs that something was found of."""
 
 
 class Play:
@@ -129,6 +146,8 @@ class Play:
         account = await plant.plant(self._settings, self.outside.url)
         sender = Sender(account.hooks, self.plan.rate, random.Random(self._rng.random()))
         watcher = Watcher(self._settings.public_url, account.token)
+        rng = random.Random(self._rng.random())
+        people = People(self._settings, account.token, self._database, rng)
         scene = faults.Scene(
             self.servers,
             self.cast,
@@ -151,26 +170,36 @@ class Play:
             publishing = asyncio.create_task(self._publish())
             background += [publishing, asyncio.create_task(self._look())]
             sending = asyncio.create_task(sender.run())
-            background.append(sending)
+            cancelling = asyncio.create_task(people.cancel())
+            background += [sending, cancelling, asyncio.create_task(people.decide())]
             await faults.play(scene, self.plan.counts, self.plan.pauses)
             ended = time.monotonic()
             sender.stop()
             publishing.cancel()
+            cancelling.cancel()
             await sending
             settled_in = await self._settle(watcher, ended)
             connection = await self._database()
             evidence = await gather(connection, self.outside.calls, scene.incidents, time.time())
             versions = await self._versions(connection)
+            verdict = judge(evidence, sender, watcher, people, self.outside.items[1:], self.plan.settle_seconds)
+            vacuous.judge(verdict, evidence, sender, watcher, people, self.plan.counts)
+            counted = {
+                "late writes refused": self.cast.said("run.fenced"),
+                "leases lost": self.cast.said("run.lease_lost"),
+            }
+            stops = handed.fenced(verdict, evidence, sum(counted.values()))
+            self._judge_processes(verdict, scene.incidents)
+            told = await stories(connection, [found.run for found in verdict.findings if found.run])
             await connection.close()
         finally:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-        verdict = judge(evidence, sender, watcher, self.outside.items[1:])
-        self._judge_processes(verdict, scene.incidents)
-        counted = {"late writes refused": self.cast.said("run.fenced"), "leases lost": self.cast.said("run.lease_lost")}
         seconds = time.monotonic() - began
-        return Outcome(self.plan, seconds, settled_in, evidence, verdict, sender, watcher, self.cast, versions, counted)
+        return Outcome(
+            self.plan, seconds, settled_in, evidence, verdict, sender, watcher, people, self.cast, versions, counted, stops, told
+        )  # fmt: skip
 
     def _environ(self, name: str) -> dict[str, str]:
         settings = self._settings
@@ -242,7 +271,7 @@ class Play:
 
     async def _settle(self, watcher: Watcher, ended: float) -> float:
         """Until every run has ended, every item and failure was found, and the subscriber has every line."""
-        deadline = ended + self.plan.settle_seconds
+        deadline = ended + self.plan.settle_seconds + self.plan.look_seconds
         await self._until(NO_MORE_TICKS, self.plan.settle_seconds)
         quiet = 0
         while quiet < 5 and time.monotonic() < deadline:

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from chaos.faults import KINDS as FAULTS
 from chaos.faults import OWN_PAUSE, Incident
+from chaos.findings import FINAL, KINDS, Finding
 from chaos.play import Outcome
-from chaos.verdict import KINDS, Finding
+from chaos.promises import STEPS
 
 AFTERMATH = 10.0
 """Seconds after a fault that are counted to it."""
@@ -26,6 +27,7 @@ HEADINGS = [
     "doubled",
     "log gaps",
     "changed ends",
+    "untrue",
     "other",
     "unknown",
     "same key again",
@@ -75,19 +77,28 @@ def rows(outcome: Outcome) -> list[list[str]]:
 
 def notes(outcome: Outcome) -> list[str]:
     """What the table does not say."""
-    sender, watcher, cast = outcome.sender, outcome.watcher, outcome.cast
+    sender, watcher, cast, people = outcome.sender, outcome.watcher, outcome.cast, outcome.people
     statuses = Counter(run.status for run in outcome.evidence.runs.values())
     answers = ", ".join(f"{count:,} x {answer}" for answer, count in sender.answers.most_common())
+    last = max(outcome.evidence.runs.values(), key=lambda run: run.end if run.status in FINAL else 0.0, default=None)
     pauses = [i.end - i.begin for i in outcome.evidence.incidents if i.fault == OWN_PAUSE]
     lines = [
         f"Runs: {', '.join(f'{count:,} {status}' for status, count in statuses.most_common())}.",
         f"Deliveries: {answers}; {sender.sent_more_than_once:,} sent more than once; slowest answer {sender.slowest:.1f} s.",
         f"Calls that arrived: {len(outcome.evidence.calls):,} keys, {sum(map(len, outcome.evidence.calls.values())):,} calls.",
         f"Subscriber: {sum(map(len, watcher.seen.values())):,} lines over {watcher.connections} connections.",
+        f"People: {len(people.cancelling):,} cancels asked for, {len(people.cancelled):,} answered; "
+        f"{len(outcome.evidence.decisions):,} decisions.",
+        f"Workers that stood still past their lease: {outcome.stops[0]}; {outcome.stops[1]} of them woke to runs that others had.",
         f"Fence: {', '.join(f'{count} {what}' for what, count in outcome.counted.items())}.",
         f"Processes that could not start because Postgres was away, and were started again: {len(cast.self_ended)}.",
         f"The play itself got no time for more than a second: {len(pauses)} times, for {sum(pauses):.1f} s together.",
-        f"All runs at rest {outcome.settled_in:.0f} s after the last fault.",
+        f"All runs at rest {outcome.settled_in:.0f} s after the last fault"
+        + (
+            f"; the last to end was of {last.area!r}, {last.end - outcome.evidence.over:.0f} s after it."
+            if last
+            else "."
+        ),
     ]
     return lines + [f"{count} x {why}" for why, count in outcome.verdict.explained().most_common()]
 
@@ -112,9 +123,27 @@ def show(outcome: Outcome, console: Console) -> None:
         console.print(note, markup=False)
     for finding in outcome.verdict.findings[:SHOWN]:
         console.print(f"BREACH {told(finding)}", style="red", markup=False, soft_wrap=True)
+        for told_line in story(outcome, finding):
+            console.print(f"  {told_line}", markup=False, soft_wrap=True)
     if len(outcome.verdict.findings) > SHOWN:
         console.print(f"… and {len(outcome.verdict.findings) - SHOWN} more", style="red")
     console.print("The bar was met." if not outcome.verdict.findings else "The bar was NOT met.")
+
+
+def story(outcome: Outcome, finding: Finding) -> list[str]:
+    """All that is known of the run that a finding is about: its log, who had it when, its calls."""
+    run = finding.run
+    if run is None:
+        return []
+    lines = list(outcome.stories.get(run.id, []))
+    for row in run.transitions:
+        lines.append(f"{row['at']:%H:%M:%S.%f} {row['who']}: {row['was']} -> {row['became']}, fence {row['fence']}")
+    for step in STEPS[run.area]:
+        for call in outcome.evidence.calls_of(run, step):
+            lines.append(
+                f"{datetime.fromtimestamp(call.at, UTC):%H:%M:%S.%f} call {step!r} arrived, answered {call.mood!r}"
+            )
+    return lines
 
 
 def told(finding: Finding) -> str:

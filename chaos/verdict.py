@@ -1,69 +1,36 @@
-"""The bar, and whether it was met. A finding is a breach; an explanation is why something allowed happened."""
+"""The bar, and whether it was met: what holds for every run, event and line."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from itertools import pairwise
+from uuid import uuid5
 
+from chaos import handed
 from chaos.evidence import Evidence, Run
+from chaos.findings import FINAL, Verdict, explain
 from chaos.load import Sender
+from chaos.people import People
 from chaos.plant import TICK_SECONDS
+from chaos.promises import INNER, STEPS, is_once, may_fail_with, wanted
 from chaos.watcher import Watcher
 
-FINAL = ("succeeded", "failed", "cancelled")
-ONCE = {"post", "after", "left", "item"}
-"""Steps that must not be repeated; the other calls may be, with one key."""
-STEPS = {
-    "pair": ["post", "put"],
-    "timer": ["before", "wait", "after"],
-    "parallel": ["left", "right", "log"],
-    "tick": ["tick"],
-    "item": ["item"],
-    "failed": ["told"],
-}
-INNER = {"wait", "log"}
-"""Steps that call nobody."""
-EXPECTED_FAILURES = {"UNAVAILABLE", "UNREACHABLE", "THROTTLED"}
-"""What a run may fail with when the other side misbehaves."""
-KINDS = ("lost", "stuck", "doubled", "gaps", "changed", "other")
 
+def judge(
+    evidence: Evidence, sender: Sender, watcher: Watcher, people: People, shown: list[str], settle_seconds: float
+) -> Verdict:
+    """Hold the evidence against the bar.
 
-@dataclass(frozen=True)
-class Finding:
-    """One breach."""
-
-    kind: str
-    what: str
-    run: Run | None = None
-
-
-@dataclass
-class Verdict:
-    """All findings, and what was explained."""
-
-    findings: list[Finding] = field(default_factory=list)
-    unknown: list[tuple[Run, str]] = field(default_factory=list)
-    """Runs held because a call may have happened, and why."""
-    repeated: list[tuple[Run, str]] = field(default_factory=list)
-    """Calls made again with the same key, and why."""
-
-    def breach(self, kind: str, what: str, run: Run | None = None) -> None:
-        """Note one."""
-        self.findings.append(Finding(kind, what, run))
-
-    def explained(self) -> Counter[str]:
-        """How often each explanation was needed."""
-        return Counter(
-            [f"unknown: {why}" for _, why in self.unknown] + [f"same key again: {why}" for _, why in self.repeated]
-        )
-
-
-def judge(evidence: Evidence, sender: Sender, watcher: Watcher, shown: list[str]) -> Verdict:
-    """Hold the evidence against the bar. ``shown`` are the items of the feed that were new."""
+    ``shown`` are the items of the feed that were new; ``settle_seconds`` is how long after the last fault a run may go on.
+    """
     verdict = Verdict()
     _events(verdict, evidence, sender)
     _sources(verdict, evidence, shown)
+    _strangers(verdict, evidence)
+    handed.judge(verdict, evidence, people)
     for run in evidence.runs.values():
-        _end(verdict, evidence, run)
+        _end(verdict, evidence, people, run)
+        if run.status in FINAL and run.begin <= evidence.over < run.end - settle_seconds:
+            late = run.end - evidence.over
+            verdict.breach("stuck", f"{run.area} run {run.id} ended {late:.0f} s after the last fault", run)
         _story(verdict, run)
         _changes(verdict, run)
         for step in run.steps:
@@ -74,6 +41,8 @@ def judge(evidence: Evidence, sender: Sender, watcher: Watcher, shown: list[str]
         verdict.breach("changed", row["what"][:500], evidence.runs.get(row["run_id"]))
     for wrong in sender.wrong:
         verdict.breach("other", f"an answer that no sender can act on: {wrong}")
+    for wrong in people.wrong:
+        verdict.breach("other", f"an answer that no person can act on: {wrong}")
     for refused in watcher.refused:
         verdict.breach("other", f"the subscription was refused: {refused}")
     return verdict
@@ -123,54 +92,63 @@ def _sources(verdict: Verdict, evidence: Evidence, shown: list[str]) -> None:
             )
 
 
-def _end(verdict: Verdict, evidence: Evidence, run: Run) -> None:
+def _strangers(verdict: Verdict, evidence: Evidence) -> None:
+    known = {str(uuid5(run.id, step)) for run in evidence.runs.values() for step in STEPS[run.area]}
+    for key in evidence.calls.keys() - known:
+        first = evidence.calls[key][0]
+        verdict.breach(
+            "other", f"a call of step {first.step!r} arrived with the key {key!r}, which no step of a run has"
+        )
+
+
+def _end(verdict: Verdict, evidence: Evidence, people: People, run: Run) -> None:
     states = {key: row["status"] for key, row in run.steps.items()}
+    for key, status in states.items():
+        if status == "unknown":
+            _unknown(verdict, evidence, run, key)
     if run.status == "held" and "unknown" in states.values():
-        for key, status in states.items():
-            if status == "unknown":
-                _unknown(verdict, evidence, run, key)
+        if run.id in people.cancelled:
+            verdict.breach("stuck", f"{run.area} run {run.id} was cancelled and is held ({states})", run)
+    elif run.status == "waiting" and handed.waits_for_held(evidence, run):
+        verdict.unknown.append((run, "the run that it waits for is held"))
     elif run.status not in FINAL:
         verdict.breach("stuck", f"{run.area} run {run.id} is {run.status} ({states})", run)
-    elif run.status == "succeeded" and [states.get(key) for key in STEPS[run.area]] != ["succeeded"] * len(
-        STEPS[run.area]
-    ):
-        verdict.breach("lost", f"{run.area} run {run.id} succeeded with steps {states}", run)
-    elif run.status == "failed" and (run.error or {}).get("code") not in EXPECTED_FAILURES:
+    else:
+        _ended(verdict, evidence, run, states)
+
+
+def _ended(verdict: Verdict, evidence: Evidence, run: Run, states: dict[str, str]) -> None:
+    if run.status == "succeeded":
+        promised = wanted(run, evidence)
+        if promised is None:
+            verdict.breach("untrue", f"{run.area} run {run.id} cannot have succeeded: {states}", run)
+        elif states.keys() != promised.keys() or any(states[key] not in may for key, may in promised.items()):
+            verdict.breach("lost", f"{run.area} run {run.id} succeeded with steps {states}", run)
+    elif run.status == "failed" and (run.error or {}).get("code") not in may_fail_with(run):
         verdict.breach("other", f"{run.area} run {run.id} failed with {run.error}", run)
+    for key in STEPS[run.area]:
+        status = states.get(key, "pending")
+        calls = [call for call in evidence.calls_of(run, key) if call.took_effect]
+        if status in ("pending", "skipped") and calls:
+            what = f"{run.area} run {run.id} {run.status}, and says that {key!r} is {status}; {len(calls)} such calls arrived"
+            verdict.breach("untrue", what, run)
+    for key, status in states.items():
+        if status == "running":
+            verdict.breach("untrue", f"{run.area} run {run.id} {run.status}, and says that {key!r} is running", run)
 
 
 def _unknown(verdict: Verdict, evidence: Evidence, run: Run, key: str) -> None:
     calls = evidence.calls_of(run, key)
-    if calls and not calls[-1].was_answered:
+    if any(not call.was_answered for call in calls):
         verdict.unknown.append((run, "the other side gave no answer"))
         return
-    held = next(row for row in reversed(run.transitions) if row["became"] == "held")
-    at = max(i for i, claim in enumerate(run.claims) if claim.fence <= held["fence"])
+    rests = [row for row in run.transitions if row["became"] in ("held", *FINAL)]
+    rest = next((row for row in reversed(rests) if row["became"] == "held"), rests[-1])
+    at = max(i for i, claim in enumerate(run.claims) if claim.fence <= rest["fence"])
     # The step was begun under an earlier claim and found so by this one; or it began and ended under this one.
     begun = run.claims[at - 1] if at else run.claims[at]
-    end = run.claims[at].at if at else held["at"].timestamp()
-    _explain(verdict, evidence, run, f"step {key!r} is unknown", (begun.who, begun.at, end), verdict.unknown, "other")
-
-
-def _explain(
-    verdict: Verdict,
-    evidence: Evidence,
-    run: Run,
-    what: str,
-    owned: tuple[str, float, float],
-    explained: list[tuple[Run, str]],
-    kind: str,
-) -> None:
-    who, begin, end = owned
-    incident = (
-        evidence.befell(who, begin, end) or evidence.postgres_away(begin, end) or evidence.stood_still(begin, end)
-    )
-    if incident is None:
-        verdict.breach(
-            kind, f"{run.area} run {run.id}: {what}, and nothing befell {who} between {begin:.2f} and {end:.2f}", run
-        )
-    else:
-        explained.append((run, incident.fault))
+    end = run.claims[at].at if at else rest["at"].timestamp()
+    explain(verdict, evidence, run, f"step {key!r} is unknown", (begun.who, begun.at, end), verdict.unknown, "other")
 
 
 def _story(verdict: Verdict, run: Run) -> None:
@@ -194,7 +172,7 @@ def _calls(verdict: Verdict, evidence: Evidence, run: Run, step: str) -> None:
     calls = [call for call in evidence.calls_of(run, step) if call.took_effect]
     if run.steps[step]["status"] == "succeeded" and not calls:
         verdict.breach("lost", f"{run.area} run {run.id} says that {step!r} succeeded; no such call arrived", run)
-    if step in ONCE and len(calls) > 1:
+    if is_once(step) and len(calls) > 1:
         moods = [(call.mood, round(call.at, 2)) for call in calls]
         verdict.breach("doubled", f"{run.area} run {run.id} made the call {step!r} {len(calls)} times: {moods}", run)
         return
@@ -205,7 +183,7 @@ def _calls(verdict: Verdict, evidence: Evidence, run: Run, step: str) -> None:
         owner = run.owner_at(first.at)
         who = run.claims[owner].who if owner >= 0 else "nobody"
         what = f"the call {step!r} was made again"
-        _explain(verdict, evidence, run, what, (who, first.at, second.at), verdict.repeated, "doubled")
+        explain(verdict, evidence, run, what, (who, first.at, second.at), verdict.repeated, "doubled")
 
 
 def _feed(verdict: Verdict, run: Run, seen: list[int]) -> None:
