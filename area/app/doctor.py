@@ -67,6 +67,8 @@ async def _postgres(settings: Settings) -> list[Finding]:
         at = await connection.fetchval("SELECT version_num FROM alembic_version") if known else None
         stale = "" if schema.has_all(at) else "Run `area migrate`."
         found.append(Finding("migrations", f"at {at or 'nothing'}, newest is {schema.newest()}", stale))
+        if schema.has_all(at):
+            found.append(_feed(await connection.fetchval("SELECT area_in_era()")))
         skew = abs(await connection.fetchval("SELECT clock_timestamp()") - now())
         late = (
             "Synchronise this machine's clock (NTP): leases and schedules compare both." if skew > ALLOWED_SKEW else ""
@@ -75,6 +77,13 @@ async def _postgres(settings: Settings) -> list[Finding]:
         return found
     finally:
         await connection.close()
+
+
+def _feed(is_here: bool) -> Finding:
+    if is_here:
+        return Finding("feed", "written in this Postgres")
+    mend = "Run `area migrate`: transaction ids begin anew here, and until then subscribers and area.run_failed miss what happens."
+    return Finding("feed", "written in another Postgres, or before this one was set back", mend)
 
 
 async def _redis(settings: Settings) -> Finding:

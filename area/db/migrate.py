@@ -1,8 +1,13 @@
 """Bringing a database to the schema of this code."""
 
+import asyncio
+
+import asyncpg
 from alembic import command
 from alembic.config import Config
 
+from area.db import eras
+from area.db.session import plain_url
 from area.db.version import MIGRATIONS
 
 
@@ -15,5 +20,17 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Apply every migration that the database has not seen."""
+    """Apply every migration that the database has not seen, and let the feed go on where a backup was restored.
+
+    Raises: FeedElsewhere, OSError or asyncpg's errors.
+    """
     command.upgrade(config(url), "head")
+    asyncio.run(_enter(url))
+
+
+async def _enter(url: str) -> None:
+    connection = await asyncpg.connect(plain_url(url))
+    try:
+        await eras.enter(connection)
+    finally:
+        await connection.close()

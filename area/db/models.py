@@ -473,12 +473,21 @@ class RunEvent(Base):
     step: Mapped[str | None]
     message: Mapped[str]
     data: Mapped[Any | None] = mapped_column(JSONB)
+    # And the base of the era that the feed is in (`FeedEra`), which is no part of the schema.
     txid: Mapped[int] = mapped_column(BigInteger, server_default=text("pg_current_xact_id()::text::bigint"))
     number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
     __table_args__ = (
         Index("ix_run_events_user_id_txid_number", "user_id", "txid", "number"),
         {"postgresql_partition_by": "RANGE (day)"},
     )
+
+
+class FeedEra(_Row):
+    """A stay of the feed in one Postgres cluster; ``base`` is added to the ids of its transactions. The highest one counts."""
+
+    __tablename__ = "feed_eras"
+    cluster: Mapped[str]
+    base: Mapped[int] = mapped_column(BigInteger)
 
 
 class Blob(_Row):

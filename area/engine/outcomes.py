@@ -16,7 +16,8 @@ SELECT e.txid, e.number, e.run_id, e.area_id, e.kind, e.at, e.data, a.name,
   EXISTS (SELECT 1 FROM runs r JOIN events ev ON ev.id = r.event_id JOIN hooks h ON h.id = ev.hook_id
     WHERE r.id = e.run_id AND ((h.kind = 'manual' AND h.action <> 'area.called') OR r.is_test)) AS left_out
 FROM run_events e JOIN areas a ON a.id = e.area_id
-WHERE e.user_id = $1 AND (e.txid, e.number) > ($2, $3) AND e.txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+WHERE e.user_id = $1 AND (e.txid, e.number) > ($2, $3)
+  AND e.txid < (SELECT max(base) FROM feed_eras) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint
   AND e.kind = ANY($4::text[])
 ORDER BY e.txid, e.number LIMIT $5
 """

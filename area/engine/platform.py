@@ -13,7 +13,7 @@ from redis.retry import Retry
 from area.core.crypto import Sealer
 from area.core.http import Egress
 from area.core.settings import Settings
-from area.db import version
+from area.db import eras, version
 from area.db.session import Database, open_database
 from area.engine.admission import Admission
 from area.engine.broadcast import SupervisedRedis, Wakeups
@@ -149,13 +149,14 @@ async def open_platform(settings: Settings, known: Registry | None = None) -> Pl
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Platform]:
-    """A platform for a process that serves, once the database has this code's migrations.
+    """A platform for a process that serves, once the database has this code's migrations and the feed can go on in it.
 
-    Raises: as `open_platform`, and SchemaBehind when nobody applies them.
+    Raises: as `open_platform`, SchemaBehind when nobody applies them, and FeedElsewhere.
     """
     platform = await open_platform(settings)
     try:
         await version.applied(platform.db.pool)
+        await eras.enter(platform.db.pool)
         yield platform
     finally:
         await platform.close()

@@ -270,12 +270,15 @@ RUN_STATE = "SELECT status, last_seq, created_at FROM runs WHERE id = $1 AND use
 # Commit-safe: rows of transactions that may still be open are not shown yet, so the cursor never passes one.
 ACCOUNT_AFTER = """
 SELECT run_id, area_id, seq, at, kind, level, step, message, data, txid, number FROM run_events
-WHERE user_id = $1 AND (txid, number) > ($2, $3) AND txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+WHERE user_id = $1 AND (txid, number) > ($2, $3)
+  AND txid < (SELECT max(base) FROM feed_eras) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 ORDER BY txid, number LIMIT $4
 """
 
-# The newest transaction whose predecessors have all ended: a commit-safe cursor may stand here.
-WATERMARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
+# The newest transaction whose predecessors have all ended: a commit-safe cursor may stand here. And what the era began above.
+WATERMARK = """
+SELECT max(base) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS watermark, max(base) AS base FROM feed_eras
+"""
 
 EVENT_BY_KEY = "SELECT id FROM events WHERE hook_id = $1 AND dedupe_key = $2"
 

@@ -8,6 +8,7 @@ import asyncpg
 
 from area.core import log
 from area.core.settings import Settings
+from area.db import eras
 from area.engine import housekeeping, polling, retention
 from area.engine.figures import Figures
 from area.engine.platform import Platform, serving
@@ -36,6 +37,9 @@ async def _schedule(platform: Platform) -> None:
     async def forget() -> None:
         await retention.forget(platform.db.pool, settings.retention_days)
 
+    async def era() -> None:
+        await eras.enter(platform.db.pool)
+
     watches = [polling.Watch(platform, kinds) for kinds in (polling.CLOCKED, polling.POLLED)]
     await tidy()
     tasks = [
@@ -46,6 +50,8 @@ async def _schedule(platform: Platform) -> None:
         # Runs are let go when their account comes back; this finds what was held at that very moment, or for too long.
         asyncio.create_task(_forever(platform.accounts.held.release, 5.0)),
         asyncio.create_task(_forever(figures.refresh, 10.0)),
+        # At its start each process looks; this is for a Postgres that is exchanged or set back under processes that run.
+        asyncio.create_task(_forever(era, 60.0)),
     ]
     probes = Probes(settings.host, settings.probe_port) if settings.probe_port else None
     settle()
