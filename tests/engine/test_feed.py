@@ -94,6 +94,7 @@ async def test_a_cursor_resumes_exactly(world: World) -> None:
     assert got == [(run, seq) for run in (first, second) for seq in range(1, 7)]
 
 
-async def test_a_forged_cursor_is_refused_clearly(world: World) -> None:
+@pytest.mark.parametrize("cursor", ["x", "1", "1.2.3", f"{2**63}.1", f"1.{2**63}"])
+async def test_a_forged_cursor_is_refused_clearly(world: World, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="not a cursor"):
-        await anext(world.platform.feed.account(world.user, "x"))
+        await anext(world.platform.feed.account(world.user, cursor))

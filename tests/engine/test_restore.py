@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from area.app import doctor, embedded
+from area.app import doctor, embedded, postgres
 from area.app.embedded import Embedded
 from area.core.ids import new_id
 from area.core.settings import Settings
@@ -201,6 +201,27 @@ async def test_a_cursor_from_ahead_is_told_all_of_this_era_instead_of_nothing(ol
         assert await eras.enter(pool)
         await pool.execute(LINE, second, world.user)
         assert await heard(world, f"{2**63 - 1}.7", 1) == [second]
+
+
+async def test_a_cluster_set_back_to_an_earlier_moment_begins_an_era(settings: Settings) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="area-set-back-"))
+    directory.chmod(0o755)
+    try:
+        with Embedded(directory, with_redis=False, durable=False) as started:
+            await asyncio.to_thread(upgrade, started.database_url)
+        # As a base backup whose archive has ended: recovery goes as far as it can, and on from there on a timeline of its own.
+        data, user = directory / "postgres", postgres.server_user()
+        with (data / "postgresql.auto.conf").open("a") as more:
+            more.write("restore_command = 'false'\n")
+        (data / "recovery.signal").touch()
+        if user is not None:
+            postgres.give(data / "recovery.signal", user)
+        with Embedded(directory, with_redis=False, durable=False) as started:
+            async with serving(at(settings, started.database_url)) as platform:
+                clusters = await platform.db.pool.fetch("SELECT cluster FROM feed_eras ORDER BY base")
+        assert [row["cluster"].partition("/")[2] for row in clusters] == ["1", "2"]
+    finally:
+        shutil.rmtree(directory)
 
 
 async def test_eras_are_told_apart_where_the_cluster_may_not_be_seen(old: Settings) -> None:
