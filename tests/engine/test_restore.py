@@ -90,11 +90,15 @@ async def person(platform: Platform) -> World:
 async def heard(world: World, cursor: str | None, wanted: int) -> list[UUID]:
     """The runs of the lines after a cursor, until there are as many lines as wanted."""
     got: list[UUID] = []
-    async with asyncio.timeout(15):
-        async for chunk in world.platform.feed.account(world.user, cursor):
-            got += [line.run_id for line in chunk.events]
-            if len(got) >= wanted:
-                break
+    try:
+        async with asyncio.timeout(15):
+            async for chunk in world.platform.feed.account(world.user, cursor):
+                got += [line.run_id for line in chunk.events]
+                if len(got) >= wanted:
+                    break
+    except TimeoutError:
+        snapshot = await world.pool.fetchval("SELECT pg_current_snapshot()::text")
+        pytest.fail(f"{len(got)} of {wanted} lines after {cursor}, with transactions {snapshot} under way")
     return got
 
 
@@ -209,10 +213,10 @@ async def test_a_cluster_set_back_to_an_earlier_moment_begins_an_era(settings: S
     try:
         with Embedded(directory, with_redis=False, durable=False) as started:
             await asyncio.to_thread(upgrade, started.database_url)
-        # As a base backup whose archive has ended: recovery goes as far as it can, and on from there on a timeline of its own.
+        # As a base backup whose archive has ended: recovery goes as far as it can, and on from there on a timeline of its own. Nobody is let in before.
         data, user = directory / "postgres", postgres.server_user()
         with (data / "postgresql.auto.conf").open("a") as more:
-            more.write("restore_command = 'false'\n")
+            more.write("restore_command = 'false'\nhot_standby = off\n")
         (data / "recovery.signal").touch()
         if user is not None:
             postgres.give(data / "recovery.signal", user)
