@@ -50,15 +50,19 @@ async def old(servers: Embedded, settings: Settings) -> AsyncIterator[Settings]:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[str]:
+def directory() -> Iterator[Path]:
+    """A directory that the user of an embedded Postgres may enter."""
+    made = Path(tempfile.mkdtemp(prefix="area-restore-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def elsewhere(directory: Path) -> Iterator[str]:
     """The address of an empty database in a cluster of its own, whose transactions are few yet."""
-    directory = Path(tempfile.mkdtemp(prefix="area-restore-"))
-    directory.chmod(0o755)
-    try:
-        with Embedded(directory, with_redis=False, durable=False) as started:
-            yield started.database_url
-    finally:
-        shutil.rmtree(directory)
+    with Embedded(directory, with_redis=False, durable=False) as started:
+        yield started.database_url
 
 
 def at(settings: Settings, url: str) -> Settings:
@@ -207,25 +211,24 @@ async def test_a_cursor_from_ahead_is_told_all_of_this_era_instead_of_nothing(ol
         assert await heard(world, f"{2**63 - 1}.7", 1) == [second]
 
 
-async def test_a_cluster_set_back_to_an_earlier_moment_begins_an_era(settings: Settings) -> None:
-    directory = Path(tempfile.mkdtemp(prefix="area-set-back-"))
-    directory.chmod(0o755)
-    try:
-        with Embedded(directory, with_redis=False, durable=False) as started:
-            await asyncio.to_thread(upgrade, started.database_url)
-        # As a base backup whose archive has ended: recovery goes as far as it can, and on from there on a timeline of its own. Nobody is let in before.
-        data, user = directory / "postgres", postgres.server_user()
-        with (data / "postgresql.auto.conf").open("a") as more:
-            more.write("restore_command = 'false'\nhot_standby = off\n")
-        (data / "recovery.signal").touch()
-        if user is not None:
-            postgres.give(data / "recovery.signal", user)
-        with Embedded(directory, with_redis=False, durable=False) as started:
-            async with serving(at(settings, started.database_url)) as platform:
-                clusters = await platform.db.pool.fetch("SELECT cluster FROM feed_eras ORDER BY base")
-        assert [row["cluster"].partition("/")[2] for row in clusters] == ["1", "2"]
-    finally:
-        shutil.rmtree(directory)
+def set_back(directory: Path) -> None:
+    """As a base backup whose archive has ended: recovery goes as far as it can, then on by itself on a new timeline."""
+    data, user = directory / "postgres", postgres.server_user()
+    with (data / "postgresql.auto.conf").open("a") as more:
+        more.write("restore_command = 'false'\nhot_standby = off\n")
+    (data / "recovery.signal").touch()
+    if user is not None:
+        postgres.give(data / "recovery.signal", user)
+
+
+async def test_a_cluster_set_back_to_an_earlier_moment_begins_an_era(settings: Settings, directory: Path) -> None:
+    with Embedded(directory, with_redis=False, durable=False) as started:
+        await asyncio.to_thread(upgrade, started.database_url)
+    set_back(directory)
+    with Embedded(directory, with_redis=False, durable=False) as started:
+        async with serving(at(settings, started.database_url)) as platform:
+            clusters = await platform.db.pool.fetch("SELECT cluster FROM feed_eras ORDER BY base")
+    assert [row["cluster"].partition("/")[2] for row in clusters] == ["1", "2"]
 
 
 async def test_eras_are_told_apart_where_the_cluster_may_not_be_seen(old: Settings) -> None:
