@@ -1,4 +1,4 @@
-"""The feed in another Postgres: transaction ids begin anew there, the feed's go on growing (ADR 10)."""
+"""The feed in another Postgres: transaction ids begin anew there, the feed's go on growing (ADR 11)."""
 
 import asyncio
 import time
