@@ -13,10 +13,9 @@ from rich.table import Table
 
 from area.app import documents
 from area.app.demo import DEMO_EMAIL, DEMO_PASSWORD
-from area.app.main import OUT_OF_REACH, fail, out_of_reach, serve
+from area.app.main import fail, sentences, serve
 from area.core import log
-from area.core.errors import CommandError
-from area.core.settings import Settings, SettingsError, load_settings
+from area.core.settings import Settings, load_settings
 
 SCHEMA = Path("schema.graphql")
 
@@ -222,19 +221,6 @@ def doctor() -> None:
     raise typer.Exit(1 if any(finding.mend for finding in findings) else 0)
 
 
-def main() -> None:
-    """Entry point: expected failures are sentences, not tracebacks."""
-    try:
-        cli()
-    except SettingsError as error:
-        fail(str(error), 2)
-    except CommandError as error:
-        fail(str(error))
-    except OUT_OF_REACH as error:
-        fail(out_of_reach(error))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
-
 if __name__ == "__main__":
-    main()
+    with sentences():
+        cli()

@@ -1,6 +1,8 @@
 """The door of the command ``area``: a long-lived process starts without what only the other commands need."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import asyncpg
@@ -45,25 +47,27 @@ def serve(role: str) -> None:
 
 def main() -> None:
     """Entry point."""
-    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-        import_module("area.app.cli").main()
-        return
+    with sentences():
+        if len(sys.argv) == 2 and sys.argv[1] in ROLES:
+            serve(sys.argv[1])
+        else:
+            import_module("area.app.cli").cli()
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Expected failures of what is done inside end the process with a sentence, not a traceback."""
     try:
-        serve(sys.argv[1])
+        yield
     except SettingsError as error:
         fail(str(error), 2)
     except CommandError as error:
         fail(str(error))
     except OUT_OF_REACH as error:
-        fail(out_of_reach(error))
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fail(f"A server is out of reach: {why}. `area doctor` says which, and what to do.")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def out_of_reach(error: BaseException) -> str:
-    """The sentence for one of `OUT_OF_REACH`."""
-    why = str(error).partition("\n")[0] or type(error).__name__
-    return f"A server is out of reach: {why}. `area doctor` says which, and what to do."
 
 
 def fail(message: str, code: int = 1) -> None:
