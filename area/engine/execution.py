@@ -135,8 +135,8 @@ class Execution:
             self.answers = await self._runs.answers(self.id)
             # An answer to an item of a loop is one to the loop.
             self._unheard = {key.partition("[")[0] for key in self.answers} | set(self.answers)
-        if plan.may_filter and not self.first:
-            self.filtered = await self._runs.filtered(self.id)
+        if plan.may_stop and not self.first:
+            self.stopped, self.filtered = await self._runs.stopped(self.id)
         self.states = {position: state for position, state in stored.items() if position >= ITEMS_FROM}
         for step in plan.steps:
             state = stored.get(step.position) or StepState(step.position, step.key, step.reaction.key)
@@ -275,12 +275,10 @@ class Execution:
         if state.position < ITEMS_FROM:
             self.tell("step_skipped", "Skipped: the run has ended", step=state.key)
 
-    def is_begun(self, step: PlanStep) -> bool:
-        """Whether a worker had begun a step, or an item of it, and not come to its end."""
+    def in_doubt(self, step: PlanStep) -> list[StepState]:
+        """What of a step may have happened, and has no outcome: its call, or those of its items."""
         items = range((step.position + 1) * ITEMS_FROM, (step.position + 2) * ITEMS_FROM)
-        return self.states[step.position].status == "running" or any(
-            state.in_flight for position, state in self.states.items() if position in items
-        )
+        return [s for p, s in self.states.items() if s.in_doubt and (p == step.position or p in items)]
 
     def ready(self, plan: Plan) -> list[PlanStep]:
         """The steps whose turn it is: not begun, and nothing they wait for is open."""
@@ -304,7 +302,9 @@ class Execution:
 
     def next_due(self) -> datetime | None:
         """The earliest moment at which a waiting step goes on."""
-        return min((s.due_at for s in self.states.values() if s.status == "waiting" and s.due_at), default=None)
+        # A loop waits for the first of its items, and those of one that has ended are waited for by nobody.
+        waiting = (s for p, s in self.states.items() if p < ITEMS_FROM and s.status == "waiting")
+        return min((s.due_at for s in waiting if s.due_at), default=None)
 
 
 class Cut(dict[str, Any]):

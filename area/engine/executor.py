@@ -186,8 +186,8 @@ class Executor:
         while not (run.cancelled or run.held_for or self.stopping):
             ready = run.ready(plan)
             if run.stopped or run.failure:
-                # What a dead worker had begun comes to the end that it would have had beside what ended the run.
-                ready = [step for step in ready if run.is_begun(step)]
+                # What had its turn beside what ended the run comes to its end all the same, as after a person's "try again".
+                ready = [s for s in ready if run.states[s.position].status != "waiting" or run.in_doubt(s)]
             if not ready:
                 return
             run.turn = frozenset(step.position for step in ready)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from area.engine.cancelling import LOST
 from area.engine.execution import FINAL, Execution
 from area.engine.plan import ITEMS_FROM, PlanStep
 from area.engine.runs import StepState
@@ -27,18 +26,17 @@ async def run_items(run: Execution, step: PlanStep, given: sdk.EachInputs, execu
     """Execute what is open of the items; gives each one's outcome when all are done. Raises: Resting, Fenced."""
     steps = [_item_step(step, index, item) for index, item in enumerate(given.items)]
     states = [run.states.setdefault(one.position, StepState(one.position, one.key, one.reaction.key)) for one in steps]
-    if not _must_stop(states, given):
-        # One queue for all lanes: the next free lane takes the next open item.
-        queue = iter([one for one, state in zip(steps, states, strict=True) if run.is_open(state)])
-        await _lanes(run, given, states, queue, execute)
-    if given.stops and any(state.status == "failed" for state in states) and not run.cancelled:
-        for state in states:
-            if state.in_doubt:
-                run.unsettled(state, LOST)
-            elif state.status not in (*FINAL, "unknown"):
-                run.finish_step(state, "skipped")
+    # One queue for all lanes: the next free lane takes the next open item. What may have happened comes first, and comes to its end
+    # whatever became of the others.
+    open_ones = [one for one, state in zip(steps, states, strict=True) if run.is_open(state)]
+    queue = iter(sorted(open_ones, key=lambda one: not run.states[one.position].in_doubt))
+    await _lanes(run, given, states, queue, execute)
     if any(state.status == "unknown" for state in states) or run.cancelled or run.held_for:
         raise Resting(None)
+    if _must_stop(states, given):
+        for state in states:
+            if state.status not in FINAL and not state.in_doubt:
+                run.finish_step(state, "skipped")
     if any(run.is_open(state) for state in states):
         raise Resting(run.now())
     waiting = [state.due_at for state in states if state.status == "waiting" and state.due_at]
@@ -62,8 +60,10 @@ async def _lanes(
 ) -> None:
     async def lane() -> None:
         for one in queue:
-            if run.cancelled or run.held_for or run.is_leaving or _must_stop(states, given):
+            if run.cancelled or run.held_for or run.is_leaving:
                 return
+            if _must_stop(states, given) and not run.states[one.position].in_doubt:
+                continue
             await execute(run, one)
             if not one.reaction.pure:
                 # The outcome is durable before the next item begins: a crash repeats no finished one.

@@ -107,7 +107,7 @@ async def finished_runs(pool: asyncpg.Pool, user_id: UUID, kinds: list[str], aft
     # Everything up to the watermark has been read: the next look need not pass it again.
     last = max(watermark, rows[-1]["txid"] if rows else 0)
     number = rows[-1]["number"] if rows and rows[-1]["txid"] == last else 0
-    return found, {"txid": last, "number": number} if last > after["txid"] else after
+    return found, {"txid": last, "number": number} if (last, number) > (after["txid"], after["number"]) else after
 
 
 def _outcome(row: asyncpg.Record) -> dict[str, Any]:

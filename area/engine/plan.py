@@ -94,8 +94,8 @@ class Plan:
     """Keys of the steps that ask for approval."""
     listens: bool = field(init=False)
     """Whether a step may wait for something else than a moment."""
-    may_filter: bool = field(init=False)
-    """Whether a step may filter the event out while others go on beside it."""
+    may_stop: bool = field(init=False)
+    """Whether a step may end the run while others go on beside it."""
 
     def __post_init__(self) -> None:
         self.asks = [step.key for step in self.steps if step.reaction.control is sdk.Control.APPROVAL]
@@ -103,7 +103,7 @@ class Plan:
         self.listens = any(one.control in (sdk.Control.APPROVAL, sdk.Control.CALL) for one in reactions)
         ends = any(step.reaction.control in (sdk.Control.APPROVAL, sdk.Control.END) for step in self.steps)
         # One after another, what ends the run is stored with the run's end.
-        self.may_filter = ends and any(
+        self.may_stop = ends and any(
             step.after != [before.position] for before, step in zip(self.steps, self.steps[1:], strict=False)
         )
 

@@ -45,10 +45,11 @@ WITH old AS (
   SELECT id, 1, date_trunc('day', now()), user_id, area_id, now(), 'event_received', 'info', $9 FROM made
 ), steps AS (
   INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, input, output, effect, started_at, finished_at)
-  SELECT made.id, o.place - 1, s.key, s.reaction, CASE WHEN s.status = 'succeeded' THEN 'succeeded' ELSE 'skipped' END,
-    s.attempt, s.input, s.output, s.effect, s.started_at, coalesce(s.finished_at, now())
-  FROM made JOIN run_steps s ON s.run_id = made.replay_of JOIN unnest($5::text[]) WITH ORDINALITY AS o(key, place) ON o.key = s.key
-  WHERE s.status = 'succeeded' OR (NOT $6 AND s.status IN ('skipped', 'failed', 'unknown'))
+  SELECT made.id, o.place - 1, o.key, o.reaction, CASE WHEN s.status = 'succeeded' THEN 'succeeded' ELSE 'skipped' END,
+    coalesce(s.attempt, 0), s.input, s.output, coalesce(s.effect, 'none'), s.started_at, coalesce(s.finished_at, now())
+  FROM made CROSS JOIN unnest($5::text[], $11::text[]) WITH ORDINALITY AS o(key, reaction, place)
+  LEFT JOIN run_steps s ON s.run_id = made.replay_of AND s.key = o.key
+  WHERE s.status = 'succeeded' OR NOT $6
   UNION ALL
   SELECT made.id, o.place * 100000 + s.position % 100000, s.key, s.reaction, s.status,
     s.attempt, s.input, s.output, s.effect, s.started_at, s.finished_at
@@ -133,8 +134,11 @@ async def replay_run(
     keys = [step.key for step in plan.steps]
     if from_step is not None and from_step not in keys:
         raise InvalidInput(f"There is no step {from_step!r}; the steps are {', '.join(keys)}.", path=("fromStep",))
-    new, kept = new_id(), keys[: keys.index(from_step)] if from_step else []
-    await pool.fetch(REPLAY, [run_id], [new], version, from_step, kept, False, None, BY_HAND, _said(), {})
+    new, kept = new_id(), plan.steps[: keys.index(from_step)] if from_step else []
+    await pool.fetch(
+        REPLAY, [run_id], [new], version, from_step, [step.key for step in kept], False, None, BY_HAND, _said(), {},
+        [step.reaction.key for step in kept],
+    )  # fmt: skip
     platform.doorbell.ring()
     platform.admission.later([old["area_id"]])
     platform.doorbell.announce(user_id, new)
@@ -180,7 +184,8 @@ class _Start:
 
     version: UUID
     step: str | None
-    kept: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+    """Keys of the steps that do not happen again, and their reactions."""
     only_succeeded: bool = False
     loops: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Those that keep the items that succeeded: each with the steps that its list may be made of."""
@@ -195,28 +200,30 @@ async def _starts(platform: Platform, page: list[asyncpg.Record], how: How) -> d
             plan = await platform.plans.get(version)
         except PlanBroken:
             continue
-        keys = tuple(step.key for step in plan.steps)
+        steps = tuple((step.key, step.reaction.key) for step in plan.steps)
+        keys = [step.key for step in plan.steps]
         if how.from_failed:
             failed = row["failed_step"] if row["failed_step"] in keys else keys[0]
             loops = await _unchanged(platform, row["area_version_id"], plan)
-            found[_Start(version, failed, keys, only_succeeded=True, loops=loops)].append(row["id"])
+            found[_Start(version, failed, steps, only_succeeded=True, loops=loops)].append(row["id"])
         elif how.from_step is None:
             found[_Start(version, None)].append(row["id"])
         elif how.from_step in keys:
-            found[_Start(version, how.from_step, keys[: keys.index(how.from_step)])].append(row["id"])
+            found[_Start(version, how.from_step, steps[: keys.index(how.from_step)])].append(row["id"])
     return found
 
 
 async def _unchanged(platform: Platform, version: UUID, plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The loops that mean the same in the version that ran: there the third item is the third item still."""
     try:
-        ran = {step.key: step.config for step in (await platform.plans.get(version)).steps if step.inner}
+        steps = (await platform.plans.get(version)).steps
     except PlanBroken:
         return ()
+    ran = {step.key: (step.config, step.inner.account_id) for step in steps if step.inner}
     return tuple(
         (step.key, tuple(before.key for before in plan.steps[: step.position]) if step.after else ())
         for step in plan.steps
-        if step.inner and step.config == ran.get(step.key)
+        if step.inner and (step.config, step.inner.account_id) == ran.get(step.key)
     )
 
 
@@ -225,8 +232,8 @@ async def _make(platform: Platform, user_id: UUID, starts: dict[_Start, list[UUI
     async with platform.db.pool.acquire() as connection, connection.transaction():
         for start, runs in starts.items():
             made += await connection.fetch(
-                REPLAY, runs, [new_id() for _ in runs], start.version, start.step, list(start.kept), start.only_succeeded,
-                batch, IN_BULK, _said(), dict(start.loops),
+                REPLAY, runs, [new_id() for _ in runs], start.version, start.step, [key for key, _ in start.kept],
+                start.only_succeeded, batch, IN_BULK, _said(), dict(start.loops), [reaction for _, reaction in start.kept],
             )  # fmt: skip
     if made:
         platform.doorbell.ring(len(made))

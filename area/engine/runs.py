@@ -158,10 +158,10 @@ class Runs:
         """What has come for the steps of a run that wait for something, by their keys."""
         return {row["step"]: row["answer"] for row in await self._pool.fetch(statements.ANSWERS, run_id)}
 
-    async def filtered(self, run_id: UUID) -> str | None:
-        """Why a step has filtered the run's event out, under an earlier worker; None where none has."""
-        found: str | None = await self._pool.fetchval(statements.FILTERED, run_id)
-        return found
+    async def stopped(self, run_id: UUID) -> tuple[str | None, str | None]:
+        """Why a step has stopped the run under an earlier worker, and why it has filtered its event out; None where none has."""
+        row = await self._pool.fetchrow(statements.STOPPED, run_id)
+        return (row["stopped"], row["filtered"]) if row else (None, None)
 
     async def commit(self, checkpoint: Checkpoint) -> bool:
         """Make a checkpoint durable; says whether a cancel was asked for. Raises: Fenced."""

@@ -249,10 +249,10 @@ JOIN run_steps s ON s.run_id = calls.run_id AND s.key = calls.step AND s.status 
 WHERE calls.run_id = $1 AND called.status IN ('succeeded', 'failed', 'cancelled')
 """
 
-# A step that filters may end before its brothers do, and says so in the log: whoever takes over reads it there.
-FILTERED = """
-SELECT data ->> 'filtered' FROM run_events
-WHERE run_id = $1 AND kind = 'step_succeeded' AND data ? 'filtered' ORDER BY seq LIMIT 1
+# A step that stops its run may end before its brothers do, and says so in the log: whoever takes over reads it there.
+STOPPED = """
+SELECT data ->> 'stopped' AS stopped, data ->> 'filtered' AS filtered FROM run_events
+WHERE run_id = $1 AND kind = 'step_succeeded' AND data ? 'stopped' ORDER BY seq LIMIT 1
 """
 
 VERSION = """

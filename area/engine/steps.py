@@ -67,7 +67,6 @@ class Steps:
 
     async def _execute(self, run: Execution, step: PlanStep) -> None:
         state = run.states[step.position]
-        crashed = state.status == "running"
         run.heard(state)
         scope = {**run.scope, **step.extra}
         try:
@@ -80,10 +79,13 @@ class Steps:
                 # A run of costly templates must not keep the others, and the leases, waiting until its end.
                 await asyncio.sleep(0)
         except (TemplateFailed, ValidationError) as error:
-            if state.in_flight:
-                run.unsettled(
-                    state, f"The worker died during the call, and its input cannot be made again: {_why(error)}"
-                )
+            if lost := run.in_doubt(step):
+                for one in lost:
+                    run.unsettled(one, f"Its call had no answer, and its input cannot be made again: {_why(error)}")
+                if state not in lost:
+                    # A loop fails when a person has said what became of its items.
+                    state.status, state.due_at = "waiting", None
+                    run.changed(state)
             elif isinstance(error, ValidationError):
                 path = (*_place(step), *error.errors()[0]["loc"])
                 self._fail(run, step, state, reason("INVALID_INPUT", _told(error), path))
@@ -94,18 +96,16 @@ class Steps:
             if not await self._reconciled(run, step, state, inputs):
                 run.unsettled(state, "The worker died during the call, and the service cannot say if it happened.")
             return
-        await self._attempt(run, step, state, inputs, crashed=crashed)
+        await self._attempt(run, step, state, inputs)
 
-    async def _attempt(
-        self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs, *, crashed: bool
-    ) -> None:
+    async def _attempt(self, run: Execution, step: PlanStep, state: StepState, inputs: sdk.Inputs) -> None:
         try:
             shown = run.fit(step.shown(inputs), step.key)
         except ValueError as error:  # pydantic's, where it cannot go deep enough, and our own
             self._fail(run, step, state, reason("INVALID_INPUT", f"The input cannot be kept: {error}"))
             return
         resumed = state.status == "waiting" and state.error is None
-        if not resumed and not crashed:
+        if not resumed:
             state.attempt += 1
         tried_since = state.started_at
         state.was_in_doubt = state.in_doubt
@@ -151,7 +151,7 @@ class Steps:
             run.finish_step(state, "succeeded", output)
             run.keep(step.key, output)
             what = "Filtered" if isinstance(stop, sdk.Filtered) else "Stopped"
-            told = {"filtered": run.filtered} if run.filtered else None
+            told = {"stopped": run.stopped, "filtered": run.filtered}
             run.tell("step_succeeded", f"{what}: {stop.reason}" if stop.reason else what, step=step.key, data=told)
             run.skip_pending()
         except Aborted:
@@ -240,6 +240,8 @@ class Steps:
         try:
             output = await self._asked(run, step, state, inputs)
         except sdk.Reconnect as error:
+            if step.account_id is None:
+                return False
             # Nobody can be asked before the account is connected again; then it is.
             run.held_for = self._reason(run, step, error.message)
             run.tell("log", f"{error.message} The run is held until then.", level="warning", step=step.key)
@@ -249,7 +251,7 @@ class Steps:
             return False
         if output is None:
             state.effect = "none"
-            await self._attempt(run, step, state, inputs, crashed=False)
+            await self._attempt(run, step, state, inputs)
         else:
             self._happened(run, step, state, output)
         return True
@@ -278,7 +280,7 @@ class Steps:
         state.effect = "confirmed"
         run.finish_step(state, "succeeded", output)
         if not step.is_item:
-            run.outputs[step.key] = output
+            run.keep(step.key, output)
         run.tell("step_succeeded", "The service confirmed that it happened", step=step.key, data={"output": output})
 
     def _failed(
@@ -349,7 +351,7 @@ class Steps:
     def _hold(self, run: Execution, step: PlanStep, state: StepState, message: str) -> None:
         """Nothing was done, and nothing can be until the account is connected again: the attempt is given back."""
         state.attempt -= 1
-        state.effect = "none"
+        state.effect = "intended" if state.was_in_doubt else "none"
         run.held_for = self._reason(run, step, message)
         state.status, state.due_at, state.error = "waiting", None, reason(held.CODE, message)
         run.changed(state)
@@ -408,6 +410,7 @@ class Steps:
         run.tell("step_failed", error["message"], level="error", step=step.key, data={"error": error})
         if step.stops:
             run.failure = {**error, "step": step.key}
+            run.skip_pending()
 
 
 def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from area.engine.areas import ReactionDraft
 from area.engine.platform import Platform
 from area.nodes import sdk
-from tests.engine.conftest import World
+from tests.engine.conftest import World, log
 
 service = sdk.Service(key="asked", name="Asked", description="Says whether something happened.")
 says: list[Any] = []
@@ -117,6 +117,17 @@ async def test_an_answer_that_is_lost_is_asked_for(
     assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, 1)
     assert found["output"] == (None if by is None else {"by": by})
     assert says == []
+
+
+async def test_a_confirmed_output_too_large_to_keep_is_not_read_as_empty(world: World) -> None:
+    area = await world.area(ReactionDraft("asked.act", {}, key="act"), log("after", "By {{ steps.act.by }}"))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    fails.append(httpx.ReadTimeout("no answer"))
+    says.append(Done(by="x" * (1 << 21)))
+    await world.execute(run)
+    steps = await world.steps(run)
+    assert (steps["act"]["status"], steps["after"]["error"]["code"]) == ("succeeded", "TEMPLATE_FAILED")
 
 
 async def test_what_may_be_repeated_is_after_a_gateway_gave_up(world: World) -> None:

@@ -233,3 +233,25 @@ async def test_a_replay_runs_what_ran_or_what_is_published(world: World) -> None
         said.append((await world.steps(again))["a"]["input"]["message"])
         assert await world.pool.fetchval("SELECT replay_of FROM runs WHERE id = $1", again) == run
     assert said == ["old", "new"]
+
+
+async def test_steps_before_the_one_asked_for_do_not_happen_again_whatever_became_of_them(
+    world: World, sink: Sink
+) -> None:
+    sink.by_path = {"/waits": 500, "/unknown": 504}
+    area = await world.area(
+        http("waits", f"{sink.url}/waits", "PUT"),
+        http("unknown", f"{sink.url}/unknown"),
+        log("never", after=["waits"]),
+        http("last", f"{sink.url}/last", after=["waits", "unknown"]),
+        mode="parallel",
+    )
+    held = await world.happen(area, {})
+    assert await world.status(held) == "held"
+    sink.by_path = {}
+    sink.calls.clear()
+    again = await replay_run(world.platform, world.user, held, "last")
+    await world.execute(again)
+    assert [path for path, _, _ in sink.calls] == ["/last"]
+    found = {key: step["status"] for key, step in (await world.steps(again)).items()}
+    assert found == {"waits": "skipped", "unknown": "skipped", "never": "skipped", "last": "succeeded"}

@@ -12,6 +12,7 @@ import asyncpg
 from area.core import log, metrics
 from area.core.settings import Settings
 from area.engine.admission import Admission
+from area.engine.cancelling import IN_DOUBT
 from area.engine.doorbell import Doorbell
 
 logger = log.get(__name__)
@@ -50,8 +51,8 @@ WITH {over}, ended AS (
 ), steps AS (
   UPDATE run_steps SET finished_at = now(), due_at = NULL, error = CASE WHEN run_steps.status <> 'pending' THEN ended.error END,
     -- A call that was under way when its worker died, and could not be asked about since, stays unknown.
-    effect = CASE WHEN run_steps.status = 'running' THEN 'unknown' ELSE effect END,
-    status = CASE WHEN run_steps.status = 'running' THEN 'unknown'
+    effect = CASE WHEN {in_doubt} THEN 'unknown' ELSE effect END,
+    status = CASE WHEN {in_doubt} THEN 'unknown'
       WHEN run_steps.key = ended.error ->> 'step' THEN 'failed' ELSE 'skipped' END
   FROM ended WHERE run_steps.run_id = ended.id AND run_steps.status IN ('pending', 'waiting', 'running')
 ), told AS (
@@ -64,16 +65,18 @@ SELECT id, user_id FROM ended
 """
 
 EXPIRE = _FAIL.format(
+    in_doubt=IN_DOUBT,
     over="""waiting AS (
   SELECT id, error, row_number() OVER (PARTITION BY error ->> 'accountId' ORDER BY id DESC) AS place
   FROM runs WHERE status = 'held' AND error ->> 'accountId' IS NOT NULL
 ), over AS (
   SELECT id FROM waiting WHERE place > $3 OR (error ->> 'heldAt')::timestamptz < now() - $4::interval ORDER BY id LIMIT $5
-)"""
+)""",
 )
 
 FAIL = _FAIL.format(
-    over="over AS (SELECT id FROM runs WHERE status = 'held' AND error ->> 'accountId' = $3::text ORDER BY id LIMIT $4)"
+    in_doubt=IN_DOUBT,
+    over="over AS (SELECT id FROM runs WHERE status = 'held' AND error ->> 'accountId' = $3::text ORDER BY id LIMIT $4)",
 )
 
 # What was not asked for while the account was dead is asked for at once.
