@@ -1,6 +1,7 @@
 """The client that nodes are given: httpx's, without what a plain call does not need of it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from copy import copy
 from functools import lru_cache
 from json import dumps
@@ -53,8 +54,8 @@ class NodeClient(httpx.AsyncClient):
         headers: Any = None,
         **more: Any,
     ) -> httpx.Request:
-        """A request of this client; an address is parsed once, as one step calls the same one in every run."""
-        address = _parsed(url) if isinstance(url, str) else url
+        """A request of this client."""
+        address = parsed(url) if isinstance(url, str) else url
         is_plain = isinstance(content, str | bytes | None) and not (self.params or self.cookies)
         if not (is_plain and (more == _PLAIN or not more)):
             return super().build_request(method, address, content=content, json=json, headers=headers, **more)
@@ -75,16 +76,18 @@ class NodeClient(httpx.AsyncClient):
         """Send one request, and those that its authorisation adds. Raises: sdk.NodeError, httpx's errors."""
         if self._gate:
             await self._gate.admit(request)
-        authorised = (self.auth if auth is USE_CLIENT_DEFAULT else auth) or request.url.userinfo
+        by = self.auth if auth is USE_CLIENT_DEFAULT else auth
         if follow_redirects is True:
             # What a redirect sets may be asked for where it leads; for this one call, as the client may be everybody's.
             once = copy(self)
             once.cookies = httpx.Cookies()
             response = await super(NodeClient, once).send(request, stream=True, auth=auth, follow_redirects=True)
-        elif authorised:
+        # Else straight out: what httpx does for redirects and cookies costs as much as the call itself.
+        elif isinstance(by, httpx.Auth):
+            response = await self._authorised(request, by)
+        elif by or request.url.userinfo:
             response = await super().send(request, stream=True, auth=auth, follow_redirects=follow_redirects)
         else:
-            # Straight out: what httpx does for authorisation, redirects and cookies costs as much as the call itself.
             response = await self._straight.handle_async_request(request)
         try:
             failed = response.status_code >= 400
@@ -101,9 +104,25 @@ class NodeClient(httpx.AsyncClient):
             raise
         return response
 
+    async def _authorised(self, request: httpx.Request, auth: httpx.Auth) -> httpx.Response:
+        """Send a request, and those that its authorisation makes of the answers; the last answer, its body unread."""
+        async with aclosing(auth.async_auth_flow(request)) as flow:
+            asked = await anext(flow)
+            while True:
+                response = await self._straight.handle_async_request(asked)
+                try:
+                    asked = await flow.asend(response)
+                    await response.aread()
+                except StopAsyncIteration:
+                    return response
+                except BaseException:
+                    await response.aclose()
+                    raise
+
 
 @lru_cache(maxsize=512)
-def _parsed(url: str) -> httpx.URL:
+def parsed(url: str) -> httpx.URL:
+    """An address, parsed once: those of services and steps come again and again. Raises: httpx.InvalidURL."""
     return httpx.URL(url)
 
 

@@ -14,7 +14,7 @@ import httpx
 from area.core.clock import now
 from area.core.http import Egress, make_client, make_session
 from area.core.settings import service_settings
-from area.engine.client import Gate, NodeClient
+from area.engine.client import Gate, NodeClient, parsed
 from area.nodes import sdk
 
 Log = Callable[[str, str, dict[str, Any]], None]
@@ -95,7 +95,7 @@ class Clients:
             gate=access.gate,
             mapped=hook if service.raise_for_status else None,
             auth=access.auth,
-            base_url=base or "",
+            base_url=parsed(base or ""),
         )
 
 

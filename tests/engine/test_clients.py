@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from ipaddress import ip_network
 from typing import Any
 
@@ -23,6 +23,7 @@ SERVICE = sdk.Service(
 )
 LOOPBACK = [ip_network("127.0.0.0/8")]
 OK = b"HTTP/1.1 200 OK\r\n"
+EMPTY = OK + b"Content-Length: 0\r\n\r\n"
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ async def test_a_cookie_goes_with_nobody_elses_request(clients: Clients, asked: 
 
 
 async def test_a_cookie_of_a_redirect_goes_where_it_leads(clients: Clients) -> None:
-    answers = [[SETS % (b"302 Found", b"Location: /there\r\n")], [OK + b"Content-Length: 0\r\n\r\n"]]
+    answers = [[SETS % (b"302 Found", b"Location: /there\r\n")], [EMPTY]]
     async with Raw(*answers) as server:
         await clients.of(SERVICE).get(server.url, follow_redirects=True)
         assert [head.split()[1] for head in server.heard] == ["/", "/there"]
@@ -240,7 +241,57 @@ async def test_a_cookie_of_a_redirect_goes_where_it_leads(clients: Clients) -> N
         assert "Transfer-Encoding" not in server.heard[1]
 
 
-async def test_a_client_of_an_account_is_authorised(clients: Clients) -> None:
-    async with Raw([OK + b"Content-Length: 0\r\n\r\n"]) as server:
-        await clients.of(SERVICE, Access(auth=httpx.BasicAuth("me", "pw"))).get(server.url)
+class Renewed(httpx.Auth):
+    """Puts a token on each request, and another where that was refused; ``raises`` instead of the second."""
+
+    def __init__(self, raises: Exception | None = None) -> None:
+        self.raises = raises
+        self.answers: list[httpx.Response] = []
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = "Bearer one"
+        answer = yield request
+        self.answers.append(answer)
+        if self.raises:
+            raise self.raises
+        if answer.status_code == 401:
+            request.headers["Authorization"] = "Bearer two"
+            yield request
+
+
+async def test_a_request_is_sent_again_as_its_authorisation_says(clients: Clients) -> None:
+    refused = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+    auth = Renewed()
+    async with Raw([refused], [EMPTY], [EMPTY]) as server:
+        client = clients.of(SERVICE, Access(auth=auth))
+        assert (await client.post(server.url, content="body")).status_code == 200
+        assert (await client.get(server.url)).status_code == 200
+        assert [head.partition("Bearer ")[2].split()[0] for head in server.heard] == ["one", "two", "one"]
+        assert server.connections == 1
+    assert auth.answers[0].text == "no"
+
+
+async def test_an_answer_that_its_authorisation_chokes_on_is_closed(clients: Clients) -> None:
+    auth = Renewed(sdk.Reconnect("Gone."))
+    async with Raw([OK + b"Content-Length: 5\r\n\r\n"]) as server:
+        with pytest.raises(sdk.Reconnect, match="Gone"):
+            await clients.of(SERVICE, Access(auth=auth)).get(server.url)
+    assert auth.answers[0].is_closed
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"auth": ("me", "pw")}, {"auth": None}, {"auth": httpx.BasicAuth("me", "pw")}], ids=str
+)
+async def test_what_one_request_is_authorised_by_goes_before_the_clients_own(
+    clients: Clients, given: dict[str, Any]
+) -> None:
+    async with Raw([EMPTY]) as server:
+        await clients.of(SERVICE, Access(auth=Renewed())).get(server.url, **given)
+        is_basic, is_own = "Authorization: Basic" in server.heard[0], "Bearer one" in server.heard[0]
+    assert (is_basic, is_own) == (bool(given.get("auth")), not given)
+
+
+async def test_who_an_address_names_is_authorised(clients: Clients) -> None:
+    async with Raw([EMPTY]) as server:
+        await clients.of(SERVICE).get(server.url.replace("//", "//me:pw@"))
         assert "Authorization: Basic" in server.heard[0]
