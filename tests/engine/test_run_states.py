@@ -45,7 +45,8 @@ class Found:
     """And has been for longer than runs are."""
 
 
-STEPS = st.fixed_dictionaries(dict.fromkeys(REACTIONS, st.sampled_from(["waiting", "unknown", "pending", "running"])))
+STEP_WORDS = st.sampled_from(["waiting", "unknown", "pending", "running", "retrying"])
+STEPS = st.fixed_dictionaries({"ask": st.sampled_from(["waiting", "pending"]), "a": STEP_WORDS, "b": STEP_WORDS})
 ACCOUNT_STATUS = st.sampled_from(["active", "expiring", "needs_reconnect", "revoked"])
 PERSON = st.sampled_from(["sleeps", "decides", "resumes"])
 FOUND = st.builds(Found, STEPS, st.booleans(), st.booleans())
@@ -127,6 +128,9 @@ class States(Driven):
         lines = range(self.seq + 1, self.seq + more + 1)
         rows = [StepState(place, key, REACTIONS[key], found.steps[key]) for place, key in enumerate(REACTIONS)]
         for row in rows:
+            row.effect = "intended" if row.status in ("running", "retrying") else "none"
+            if row.status == "retrying":
+                row.status, row.error = "waiting", {"code": "UNREACHABLE", "message": "No answer"}
             row.due_at = due if row.status == "waiting" else None
         held_at = now - (timedelta(days=365) if found.is_stale else timedelta(0))
         error = {"code": held.CODE, "step": "a", "accountId": str(self.account), "heldAt": held_at.isoformat()}
@@ -217,7 +221,7 @@ class States(Driven):
         self.asked = True
         if self.status != "running":
             self.status, self.fence, self.seq, self.due = "cancelled", self.fence + 1, self.seq + 1, False
-            self._end_steps({"pending": "skipped", "waiting": "skipped"})
+            self._end_steps()
 
     @rule(happened=st.booleans(), step=st.sampled_from(["a", "b"]))
     def settle(self, happened: bool, step: str) -> None:
@@ -246,7 +250,7 @@ class States(Driven):
 
     def _can_resume(self) -> bool:
         if self.status == "waiting":
-            return "waiting" in (self.steps["a"], self.steps["b"])
+            return not {"waiting", "retrying"}.isdisjoint((self.steps["a"], self.steps["b"]))
         return self.status == "held" and self.for_account and self.is_live
 
     @rule(status=ACCOUNT_STATUS)
@@ -273,15 +277,18 @@ class States(Driven):
         self.status, self.fence, self.seq = "failed", self.fence + 1, self.seq + 1
         if self.steps["a"] in ("pending", "waiting"):
             self.steps = {**self.steps, "a": "failed"}
-        self._end_steps({"pending": "skipped", "waiting": "skipped", "running": "unknown"})
+        self._end_steps()
 
-    def _end_steps(self, ends: dict[str, str]) -> None:
+    def _end_steps(self) -> None:
+        """The run ends with nobody executing it: what may have happened is not told as if it had not."""
+        ends = {"pending": "skipped", "waiting": "skipped", "running": "unknown", "retrying": "unknown"}
         self.steps = {key: ends.get(status, status) for key, status in self.steps.items()}
 
     @invariant()
     def rows_are_as_the_model_says(self) -> None:
         found = self.wait(self.world.pool.fetchrow(ROWS, self.id))
-        model = (self.status, self.fence, self.seq, self.asked, self.woken, self.for_account, self.steps)
+        steps = {key: "waiting" if status == "retrying" else status for key, status in self.steps.items()}
+        model = (self.status, self.fence, self.seq, self.asked, self.woken, self.for_account, steps)
         assert tuple(found) == model
 
     def teardown(self) -> None:
