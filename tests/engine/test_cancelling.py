@@ -53,6 +53,26 @@ async def test_a_call_that_has_not_left_is_given_up_at_once(world: World, silent
     assert (await world.story(run))[-1] == "run_cancelled"
 
 
+async def test_an_earlier_call_without_an_answer_is_not_forgotten(world: World, sink: Sink, silent: str) -> None:
+    area = await world.area(http("call", "{{ trigger.body.url }}", "PUT"))
+    sink.answers = [(504, {})]  # a gateway that says nothing of whether it happened
+    run = await world.happen(area, {"url": sink.url})
+    moved = "UPDATE events SET payload = jsonb_set(payload, '{body,url}', $2) FROM runs WHERE runs.id = $1 AND events.id = event_id"
+    await world.pool.execute(moved, run, silent)
+    await world.due_now(run)
+
+    async def intends_again() -> bool:
+        call = (await world.steps(run))["call"]
+        return (call["status"], call["attempt"]) == ("running", 2)
+
+    async with world.working(lease_seconds=RENEWED_SELDOM):
+        await eventually(intends_again)
+        await control.cancel_run(world.platform, world.user, run)
+        await world.ended(run)
+    call = (await world.steps(run))["call"]
+    assert (await world.status(run), call["status"], call["effect"]) == ("cancelled", "unknown", "unknown")
+
+
 async def test_calls_side_by_side_are_told_apart(world: World, sink: Sink, silent: str) -> None:
     area = await world.area(http("left", sink.url), http("stays", silent), mode="parallel")
     await world.fire(area, {})

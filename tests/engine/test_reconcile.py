@@ -18,6 +18,13 @@ calls: list[str] = []
 fails: list[Exception] = []
 
 
+BEGUN = """
+INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, effect, started_at)
+VALUES ($1, 0, 'act', 'asked.act', 'running', 1, 'intended', now())
+"""
+"""As a worker leaves it that dies in the call: its intent is durable, and no outcome."""
+
+
 class Done(sdk.Outputs):
     """What was done."""
 
@@ -79,13 +86,8 @@ async def test_whoever_takes_over_asks_first(
     area = await world.area(ReactionDraft("asked.act", {}, key="act"))
     await world.fire(area, {})
     run = await world.run_of(area)
-    # As a worker leaves it that dies in the call: its intent is durable, and no outcome.
     await world.platform.runs.claim([run])
-    await world.pool.execute(
-        "INSERT INTO run_steps (run_id, position, key, reaction, status, attempt, effect, started_at) "
-        "VALUES ($1, 0, 'act', 'asked.act', 'running', 1, 'intended', now())",
-        run,
-    )
+    await world.pool.execute(BEGUN, run)
     await world.expire_lease(run)
     says.append(answer)
     await world.execute(run)
@@ -93,6 +95,20 @@ async def test_whoever_takes_over_asks_first(
     assert (await world.status(run), found["status"], found["effect"], len(calls)) == (status, step, effect, times)
     assert found["output"] == (None if by is None else {"by": by})
     assert says == []
+
+
+async def test_what_was_said_not_to_have_happened_is_in_doubt_no_more(world: World) -> None:
+    area = await world.area(ReactionDraft("asked.act", {}, key="act"))
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    await world.platform.runs.claim([run])
+    await world.pool.execute(BEGUN, run)
+    await world.expire_lease(run)
+    says.append(None)
+    fails.append(sdk.Unavailable("It is away."))
+    await world.execute(run)
+    found = (await world.steps(run))["act"]
+    assert (found["status"], found["effect"], len(calls)) == ("waiting", "none", 1)
 
 
 @pytest.mark.parametrize("lost", [httpx.ReadTimeout("no answer"), sdk.Unheard("asked.test answered 502")])

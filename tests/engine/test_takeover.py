@@ -221,12 +221,17 @@ async def test_a_later_refusal_says_nothing_of_an_earlier_call(
     assert (await outcome(world, run, "put"))[:3] == ("cancelled", "unknown", "unknown")
 
 
+@pytest.mark.parametrize("after", [[], ["first"]])
 async def test_a_call_without_an_answer_is_not_told_as_skipped_when_a_brother_stops_the_run(
-    world: World, sink: Sink
+    world: World, sink: Sink, after: list[str]
 ) -> None:
     sink.answers = [GAVE_UP]
     run = await fired(
-        world, http("put", f"{sink.url}/put", "PUT"), ReactionDraft("flow.stop", {}, key="stop"), mode="parallel"
+        world,
+        http("put", f"{sink.url}/put", "PUT"),
+        log("first"),
+        ReactionDraft("flow.stop", {}, key="stop", after=after),
+        mode="parallel",
     )
     await world.execute(run)
     assert await outcome(world, run, "put") == ("succeeded", "unknown", "unknown", "UNKNOWN")
