@@ -153,10 +153,10 @@ def _ids(runs: dict[UUID, Run] | dict[str, int]) -> str:
     return ", ".join(map(str, runs))
 
 
-def fenced(verdict: Verdict, evidence: Evidence, late: int) -> tuple[int, int]:
+def fenced(verdict: Verdict, evidence: Evidence, late: int) -> list[int]:
     """Where runs were taken from a worker that stood still and woke, its late writes must have been refused, and told so.
 
-    ``late`` is how often that was told. Gives how many stops there were, and of how many that can be said.
+    ``late`` is how often that was told. Gives for each stop how many runs were taken meanwhile.
     """
     stops = [i for i in evidence.incidents if i.fault == FREEZE]
     proving = [i for i in stops if taken(evidence, i) and _woke(evidence, i)]
@@ -164,7 +164,7 @@ def fenced(verdict: Verdict, evidence: Evidence, late: int) -> tuple[int, int]:
         names = ", ".join(str(i.whom) for i in proving)
         what = f"runs were taken from {names} while they stood still, and no late write was refused, no lease told lost"
         verdict.breach("other", what)
-    return len(stops), len(proving)
+    return [taken(evidence, i) for i in stops]
 
 
 def taken(evidence: Evidence, stop: Incident) -> int:

@@ -39,6 +39,10 @@ OPEN = """
 SELECT count(*) FROM runs WHERE status IN ('queued', 'running') OR (status = 'waiting' AND NOT EXISTS (
   SELECT 1 FROM calls JOIN runs called ON called.id = calls.called_id WHERE calls.run_id = runs.id AND called.status = 'held'))
 """
+UNTOLD = """
+SELECT count(*) FROM runs JOIN areas ON areas.id = runs.area_id WHERE runs.status = 'failed' AND areas.name <> 'failed'
+  AND runs.id::text NOT IN (SELECT payload ->> 'run_id' FROM events WHERE payload ? 'run_id')
+"""
 LINES = "SELECT coalesce(sum(last_seq), 0) FROM runs"
 LOOK_NOW = "UPDATE hooks SET next_due_at = now() WHERE kind = 'poll' AND lease_until IS NULL"
 # As when the last AREA leaves a schedule: a look that is under way finds its hook changed and keeps nothing.
@@ -88,8 +92,8 @@ class Outcome:
     cast: Cast
     versions: dict[str, str]
     counted: dict[str, int]
-    stops: tuple[int, int]
-    """How many workers stood still past their lease, and of how many others took runs that they woke up to."""
+    stops: list[int]
+    """How many runs others took from each worker that stood still past its lease."""
     stories: dict[UUID, list[str]] = field(default_factory=dict)
     """The lines of the runs that something was found of."""
 
@@ -280,7 +284,9 @@ class Play:
                 "SELECT count(*) FROM events e JOIN hooks h ON h.id = e.hook_id WHERE h.kind = 'poll'"
             )
             calm = await self._ask(OPEN) == 0 and lines == seen and found == len(self.outside.items) - 1
-            # Several times in a row: a failure is told a second later, by a run of its own.
+            # A look at the outcomes that died with its scheduler is repeated twenty seconds later.
+            calm = calm and await self._ask(UNTOLD) == 0
+            # Several times in a row: what is found begins a run of its own.
             quiet = quiet + 1 if calm else 0
             await asyncio.sleep(0.5)
         return time.monotonic() - ended

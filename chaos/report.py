@@ -89,7 +89,7 @@ def notes(outcome: Outcome) -> list[str]:
         f"Subscriber: {sum(map(len, watcher.seen.values())):,} lines over {watcher.connections} connections.",
         f"People: {len(people.cancelling):,} cancels asked for, {len(people.cancelled):,} answered; "
         f"{len(outcome.evidence.decisions):,} decisions.",
-        f"Workers that stood still past their lease: {outcome.stops[0]}; {outcome.stops[1]} of them woke to runs that others had.",
+        f"Runs taken from workers that stood still past their lease: {', '.join(map(str, outcome.stops)) or 'none stood still'}.",
         f"Fence: {', '.join(f'{count} {what}' for what, count in outcome.counted.items())}.",
         f"Processes that could not start because Postgres was away, and were started again: {len(cast.self_ended)}.",
         f"The play itself got no time for more than a second: {len(pauses)} times, for {sum(pauses):.1f} s together.",

@@ -21,6 +21,7 @@ from area.core.http import EgressRefused, ResponseTooLarge
 from area.core.ids import new_id
 from area.core.jsons import TooDeep
 from area.core.tracing import now_ns, span_id, tracing
+from area.db.session import AWAY
 from area.engine.calls import Calls
 from area.engine.connections import held
 from area.engine.connections.accounts import Accounts
@@ -43,6 +44,12 @@ MAX_AGE = timedelta(days=3)
 LINES_BETWEEN_COMMITS = 1000
 LONG_RENDERING = 0.01
 """Seconds after which a rendering is followed by a turn for others."""
+
+OWN_PAUSE = 2.0
+"""Seconds until a step is tried again that could not reach the platform's own database."""
+
+_OURS = tuple(kind for kind in AWAY if kind is not OSError)
+"""What no reaction raises by itself: trouble with the platform's database, which costs no attempt and fails no run."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures that happen before a request leaves: nothing can have happened at the other end."""
@@ -303,15 +310,20 @@ class Steps:
             self._fail(run, step, state, reason(code, message))
 
         match error:
+            case _ if isinstance(error, _OURS) or (
+                step.reaction.control is sdk.Control.CALL and isinstance(error, AWAY)
+            ):
+                if flight.sent and not safe:
+                    return "The platform's database could not be reached during the call. The call may have happened."
+                logger.warning("steps.postgres_away", run=str(run.id), step=step.key, error=repr(error))
+                told = reason("UNAVAILABLE", "The platform's own database could not be reached.")
+                self._snooze(run, state, OWN_PAUSE, told, f"{told['message']} Again when it can.", lost=flight.sent)
             case sdk.Throttled():
-                # A snooze is not an attempt.
                 if state.started_at is not None and run.now() - state.started_at > MAX_AGE:
                     self._fail(run, step, state, of_node(error, place))
                     return None
-                state.attempt -= 1
-                state.effect = "intended" if state.was_in_doubt else "none"
-                until = run.now() + timedelta(seconds=min(max(1.0, error.retry_after), MAX_AGE.total_seconds()))
-                self._wait(run, state, until, of_node(error, place), f"{error.message}; waiting as asked")
+                pause = min(max(1.0, error.retry_after), MAX_AGE.total_seconds())
+                self._snooze(run, state, pause, of_node(error, place), f"{error.message}; waiting as asked")
             case sdk.Unheard() if not safe:
                 return f"{error.message}. The call may have happened."
             case sdk.Unavailable():
@@ -378,6 +390,21 @@ class Steps:
             f"{error['message']} Attempt {state.attempt} of {step.attempts}; again in {delay:.1f} s.",
             kind="step_retrying",
         )
+
+    def _snooze(
+        self,
+        run: Execution,
+        state: StepState,
+        seconds: float,
+        error: dict[str, Any],
+        message: str,
+        *,
+        lost: bool = False,
+    ) -> None:
+        # It is not an attempt.
+        state.attempt -= 1
+        state.effect = "intended" if state.was_in_doubt or lost else "none"
+        self._wait(run, state, run.now() + timedelta(seconds=seconds), error, message)
 
     def _wait(
         self,

@@ -9,7 +9,7 @@ import pytest
 from area.engine import control
 from area.engine.areas import ReactionDraft, delete_area, set_area_enabled
 from area.nodes import sdk
-from tests.engine.conftest import Sink, World, log
+from tests.engine.conftest import Sink, World, eventually, log
 from tests.engine.flow_drafts import call, each, problems_of
 
 
@@ -198,3 +198,36 @@ async def test_a_loop_of_calls_waits_for_all_of_them(world: World) -> None:
     results = (await world.steps(run))["loop"]["output"]["results"]
     assert [result["output"]["steps"]["say"]["message"] for result in results] == ["1", "2", "3"]
     await world.story(run)
+
+
+WAITS_FOR_A_LOCK = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO calls%'
+"""
+
+
+async def test_a_call_whose_database_goes_away_is_made_when_it_is_back(world: World) -> None:
+    called = await world.area(log("a"), action="area.called")
+    reaction = call(called.id)
+    reaction.retry = {"attempts": 1}
+    area = await world.area(reaction)
+    await world.fire(area, {})
+    run = await world.run_of(area)
+    async with world.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("LOCK TABLE calls IN SHARE MODE")
+        task = asyncio.create_task(world.execute(run))
+
+        async def is_cut_off() -> bool:
+            return bool(await world.pool.fetchval(WAITS_FOR_A_LOCK))
+
+        await eventually(is_cut_off)
+        await transaction.rollback()
+        await task
+    step = (await world.steps(run))["call"]
+    assert (step["status"], step["attempt"], step["error"]["code"]) == ("waiting", 0, "UNAVAILABLE")
+    await world.due_now(run)
+    await world.execute(run)
+    assert await world.status(run) == "succeeded"
+    assert await world.pool.fetchval("SELECT count(*) FROM runs WHERE area_id = $1", called.id) == 1
