@@ -1,4 +1,4 @@
-"""``make chaos``: the full run, ten to twenty minutes; ``--quick`` for a minute and a half. Exits 1 when the bar is not met."""
+"""``make chaos``: the full run, ten to twenty minutes; ``--quick`` for one to two. Exits 1 when the bar is not met."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ QUICK_PAUSES = {
 def parse(words: list[str] | None = None) -> Plan:
     """The command line as a plan. Raises: SystemExit, after it has said what was wrong."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few of most faults, in about a minute and a half")
+    parser.add_argument("--quick", action="store_true", help="a few of most faults, in one to two minutes")
     parser.add_argument("--seed", type=int, default=None, help="which random moments; printed, to be given again")
     parser.add_argument("--rate", type=float, default=25.0, help="deliveries a second")
     parser.add_argument(
