@@ -284,7 +284,7 @@ class Play:
                 "SELECT count(*) FROM events e JOIN hooks h ON h.id = e.hook_id WHERE h.kind = 'poll'"
             )
             calm = await self._ask(OPEN) == 0 and lines == seen and found == len(self.outside.items) - 1
-            # A look at the outcomes that died with its scheduler is repeated twenty seconds later.
+            # A look at the outcomes that was broken off, by a kill or with Postgres, is repeated twenty seconds later.
             calm = calm and await self._ask(UNTOLD) == 0
             # Several times in a row: what is found begins a run of its own.
             quiet = quiet + 1 if calm else 0
