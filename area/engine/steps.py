@@ -137,7 +137,7 @@ class Steps:
             self._aborted(run, state)
             return
         answer = run.answers.get(step.key)
-        if isinstance(inputs, sdk.EachInputs):
+        if step.inner and isinstance(inputs, sdk.EachInputs):
             try:
                 answer = await run_items(run, step, inputs, self.execute)
             except Resting as rest:
