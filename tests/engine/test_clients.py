@@ -280,7 +280,9 @@ async def test_an_answer_that_its_authorisation_chokes_on_is_closed(clients: Cli
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"auth": ("me", "pw")}, {"auth": None}, {"auth": httpx.BasicAuth("me", "pw")}], ids=str
+    "given",
+    [{}, {"auth": ("me", "pw")}, {"auth": None}, {"auth": httpx.BasicAuth("me", "pw")}],
+    ids=["its own", "a pair", "none", "another"],
 )
 async def test_what_one_request_is_authorised_by_goes_before_the_clients_own(
     clients: Clients, given: dict[str, Any]
