@@ -317,13 +317,12 @@ class Steps:
                     return "The platform's database could not be reached during the call. The call may have happened."
                 logger.warning("steps.postgres_away", run=str(run.id), step=step.key, error=repr(error))
                 told = reason("UNAVAILABLE", "The platform's own database could not be reached.")
-                self._snooze(run, state, OWN_PAUSE, told, f"{told['message']} Again when it can.", lost=flight.sent)
+                self._snooze(
+                    run, step, state, OWN_PAUSE, told, f"{told['message']} Again when it can.", lost=flight.sent
+                )
             case sdk.Throttled():
-                if state.started_at is not None and run.now() - state.started_at > MAX_AGE:
-                    self._fail(run, step, state, of_node(error, place))
-                    return None
                 pause = min(max(1.0, error.retry_after), MAX_AGE.total_seconds())
-                self._snooze(run, state, pause, of_node(error, place), f"{error.message}; waiting as asked")
+                self._snooze(run, step, state, pause, of_node(error, place), f"{error.message}; waiting as asked")
             case sdk.Unheard() if not safe:
                 return f"{error.message}. The call may have happened."
             case sdk.Unavailable():
@@ -374,8 +373,7 @@ class Steps:
         return {**reason(held.CODE, message), "step": step.key, **account}
 
     def _retry(self, run: Execution, step: PlanStep, state: StepState, error: dict[str, Any], *, lost: bool) -> None:
-        too_old = state.started_at is not None and run.now() - state.started_at > MAX_AGE
-        if state.attempt >= step.attempts or too_old:
+        if state.attempt >= step.attempts or _is_too_old(run, state):
             self._fail(run, step, state, error)
             return
         # Full jitter: a crowd of failed calls does not come back as a crowd.
@@ -394,6 +392,7 @@ class Steps:
     def _snooze(
         self,
         run: Execution,
+        step: PlanStep,
         state: StepState,
         seconds: float,
         error: dict[str, Any],
@@ -401,7 +400,10 @@ class Steps:
         *,
         lost: bool = False,
     ) -> None:
-        # It is not an attempt.
+        """Try again later, which is no attempt; a step that has been put off for days is given up."""
+        if _is_too_old(run, state):
+            self._fail(run, step, state, error)
+            return
         state.attempt -= 1
         state.effect = "intended" if state.was_in_doubt or lost else "none"
         self._wait(run, state, run.now() + timedelta(seconds=seconds), error, message)
@@ -438,6 +440,10 @@ class Steps:
         if step.stops:
             run.failure = {**error, "step": step.key}
             run.skip_pending()
+
+
+def _is_too_old(run: Execution, state: StepState) -> bool:
+    return state.started_at is not None and run.now() - state.started_at > MAX_AGE
 
 
 def _traced(run: Execution, step: PlanStep, state: StepState, seconds: float) -> None:
