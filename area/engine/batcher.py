@@ -11,8 +11,9 @@ Answer = TypeVar("Answer")
 class Batcher(Generic[Item, Answer]):
     """Hands items to ``flush`` in batches of at most ``size``, on at most ``lanes`` connections at once.
 
-    An idle batcher adds no delay. A flush that raises fails each of its items with that error, unless it is one of ``alone``: then
-    each item is flushed by itself, so that what is wrong with one does not befall the others.
+    An idle batcher adds no delay; one with a ``pause``, in seconds, lets more gather after each flush. A flush that
+    raises fails each of its items with that error, unless it is one of ``alone``: then each item is flushed by itself,
+    so that what is wrong with one does not befall the others.
     """
 
     def __init__(
@@ -22,8 +23,10 @@ class Batcher(Generic[Item, Answer]):
         size: int = 256,
         lanes: int = 2,
         alone: tuple[type[Exception], ...] = (),
+        pause: float = 0.0,
     ) -> None:
         self._alone = alone
+        self._pause = pause
         self._flush = flush
         self._size = size
         self._free = lanes
@@ -46,6 +49,8 @@ class Batcher(Generic[Item, Answer]):
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
                 await self._settle(batch)
+                if self._pause:
+                    await asyncio.sleep(self._pause)
         finally:
             self._free += 1
 

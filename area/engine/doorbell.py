@@ -26,6 +26,8 @@ QUEUE = "area-runs"
 RUNS_PER_JOB = 32
 JOBS_AT_ONCE = 8
 """A job wakes a worker, and a worker takes all that it has room for: more would wake nobody else."""
+GATHER_SECONDS = 0.005
+"""Least time between two messages of one process to Redis: the first goes at once, and in a flood one speaks for many."""
 PATIENCE = 1.0
 JOB_TIMEOUT = 60
 """Seconds; a job only wakes a worker, which takes no longer than a second."""
@@ -69,8 +71,10 @@ class Doorbell:
     def __init__(self, redis: Redis, broadcast: Broadcast) -> None:
         self.queue = PatientQueue(redis, name=QUEUE)
         self._broadcast = broadcast
-        self._announcer: Batcher[tuple[str, str], None] = Batcher(self._publish, size=512, lanes=1)
-        self._ringer: Batcher[int, None] = Batcher(self._enqueue, size=512, lanes=2)
+        self._announcer: Batcher[tuple[str, str], None] = Batcher(
+            self._publish, size=512, lanes=1, pause=GATHER_SECONDS
+        )
+        self._ringer: Batcher[int, None] = Batcher(self._enqueue, size=512, lanes=1, pause=GATHER_SECONDS)
 
     def ring(self, runs: int = 1) -> None:
         """Tell the workers that so many more runs wait; which, they see in Postgres. Returns at once."""

@@ -1,5 +1,8 @@
 """The doorbell rings for as many as may hear it, and no more: a worker that is woken takes all that it has room for."""
 
+import asyncio
+
+from area.engine.batcher import Batcher
 from area.engine.doorbell import JOBS_AT_ONCE, RUNS_PER_JOB
 from area.engine.platform import Platform
 
@@ -33,3 +36,20 @@ async def test_one_run_rings_whatever_waits(platform: Platform) -> None:
         platform.doorbell.ring()
         await platform.doorbell.settle()
     assert await queued(platform) == 3
+
+
+async def test_the_first_goes_at_once_and_what_follows_it_together() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: list[int]) -> list[int]:
+        batches.append(items)
+        return items
+
+    batcher: Batcher[int, int] = Batcher(flush, lanes=1, pause=0.2)
+    assert await batcher.submit(1) == 1, "it does not wait for the pause"
+    later = []
+    for item in (2, 3, 4):
+        later.append(batcher.submit(item))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*later) == [2, 3, 4]
+    assert batches == [[1], [2, 3, 4]]
