@@ -249,10 +249,12 @@ JOIN run_steps s ON s.run_id = calls.run_id AND s.key = calls.step AND s.status 
 WHERE calls.run_id = $1 AND called.status IN ('succeeded', 'failed', 'cancelled')
 """
 
-# A step that stops its run may end before its brothers do, and says so in the log: whoever takes over reads it there.
+# A step that stops its run may end before its brothers do, and says so in the log: whoever takes over reads it there. Of several
+# that stopped it side by side, one that filtered it is what the ledger tells.
 STOPPED = """
 SELECT data ->> 'stopped' AS stopped, data ->> 'filtered' AS filtered FROM run_events
-WHERE run_id = $1 AND kind = 'step_succeeded' AND data ? 'stopped' ORDER BY seq LIMIT 1
+WHERE run_id = $1 AND kind = 'step_succeeded' AND data ? 'stopped'
+ORDER BY data ->> 'filtered' IS NULL, seq LIMIT 1
 """
 
 VERSION = """

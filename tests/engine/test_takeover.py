@@ -153,6 +153,18 @@ async def test_what_stopped_a_run_stops_it_for_whoever_takes_over(world: World, 
     assert [tuple(row) for row in ledger] == [("filtered", "step 'gate': The condition is false.")]
 
 
+async def test_a_filter_beside_a_stop_is_in_the_ledger_for_whoever_takes_over(world: World, sink: Sink) -> None:
+    stop = ReactionDraft("flow.stop", {}, key="stop")
+    gate = ReactionDraft("flow.filter", {"condition": "trigger.body.n > 3"}, key="gate")
+    slow = http("slow", f"{sink.url}/slow", "PUT")
+    run = await fired(world, stop, gate, slow, mode="parallel", body={"n": 1})
+    await begin_and_die(world, sink, run, "/slow", "stop", "gate")
+    await world.execute(run)
+    assert await world.status(run) == "succeeded"
+    ledger = await world.pool.fetch("SELECT outcome, reason FROM deliveries WHERE run_id = $1", run)
+    assert [tuple(row) for row in ledger] == [("filtered", "step 'gate': The condition is false.")]
+
+
 async def test_what_stopped_a_run_stops_it_after_a_person_has_settled(world: World, sink: Sink) -> None:
     gate = ReactionDraft("flow.filter", {"condition": "trigger.body.n > 3"}, key="gate")
     run = await fired(
