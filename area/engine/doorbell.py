@@ -74,6 +74,7 @@ class Doorbell:
         self._announcer: Batcher[tuple[str, str], None] = Batcher(
             self._publish, size=512, lanes=1, pause=GATHER_SECONDS
         )
+        self._canceller: Batcher[tuple[str, str], None] = Batcher(self._publish, size=512, lanes=1)
         self._ringer: Batcher[int, None] = Batcher(self._enqueue, size=512, lanes=1, pause=GATHER_SECONDS)
 
     def ring(self, runs: int = 1) -> None:
@@ -86,7 +87,7 @@ class Doorbell:
 
     def cancels(self, run: UUID) -> None:
         """Tell the workers that this run, which one of them has, is asked to end. Returns at once."""
-        self._announcer.submit((CANCELS, str(run))).add_done_callback(_forget)
+        self._canceller.submit((CANCELS, str(run))).add_done_callback(_forget)
 
     async def _enqueue(self, runs: list[int]) -> list[None]:
         await asyncio.wait_for(self._wake(sum(runs)), 5)
@@ -108,7 +109,7 @@ class Doorbell:
 
     async def settle(self) -> None:
         """Wait until what has been said so far is out; for a graceful stop."""
-        for batcher in (self._ringer, self._announcer):
+        for batcher in (self._ringer, self._announcer, self._canceller):
             await asyncio.gather(*batcher.tasks, return_exceptions=True)
 
 

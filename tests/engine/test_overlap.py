@@ -109,7 +109,7 @@ async def test_a_run_by_hand_is_not_dropped(world: World) -> None:
 async def test_a_new_run_replaces_the_oldest(world: World, sink: Sink) -> None:
     area = await world.area(http("call", sink.url), log("after"), max_concurrent_runs=1, overlap="replace")
     sink.holds = "*"
-    async with world.working():
+    async with world.working() as executor:
         await world.fire(area, {"n": 1})
         await asyncio.wait_for(sink.arrived.wait(), 10)
         await world.fire(area, {"n": 2})
@@ -117,6 +117,11 @@ async def test_a_new_run_replaces_the_oldest(world: World, sink: Sink) -> None:
         await world.platform.admission.settle()
         first, second, third = await runs_of(world, area)
         assert [await world.status(run) for run in (first, second, third)] == ["running", "cancelled", "queued"]
+
+        async def heard() -> bool:
+            return executor._active[first][0].cancelled
+
+        await eventually(heard)
         sink.hold.set()
         await world.ended(first, third)
     assert [await world.status(first), await world.status(third)] == ["cancelled", "succeeded"]
