@@ -339,15 +339,17 @@ class Executor:
             if (room := self._room) <= 0:
                 self._more = True
                 break
-            claims, more = await self._runs.claim_next(room, self._served, self._held(), self._most)
+            held = self._held()
+            claims, more = await self._runs.claim_next(room, self._served, held, self._most)
             for claim in claims:
                 self._start(claim)
                 self._served = claim["user_id"]
             claimed += len(claims)
             if not more:
-                # Of a user who has all the slots that one may have, there may be more too.
-                self._more = max(self._held().values(), default=0) >= self._most
-                break
+                # Of a user who had all the slots that one may have, there may be more too; runs that ended while we asked rang nobody.
+                self._more = max(held.values(), default=0) >= self._most
+                if not self._more or max(self._held().values(), default=0) >= self._most:
+                    break
             await asyncio.sleep(GATHER_SECONDS)
         return claimed
 

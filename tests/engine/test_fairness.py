@@ -1,12 +1,14 @@
 """Whose run is next: everyone has a turn, what a person asked for goes first, and nobody has every slot."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from area.core.ids import new_id
-from area.engine import control
+from area.engine import control, executor
 from area.engine.executor import NOBODY
 from tests.engine.conftest import Sink, World, eventually, http, log
 
@@ -107,3 +109,33 @@ async def test_two_workers_share_a_queue_and_take_nothing_twice(worlds: list[Wor
     async with flood.working(worker_concurrency=5), flood.working(worker_concurrency=5):
         await flood.ended(*runs)
     assert await flood.pool.fetchval("SELECT count(*) FROM runs WHERE user_id = $1 AND fence = 1", flood.user) == 60
+
+
+async def test_what_ends_while_more_is_asked_for_is_made_up_for_at_once(
+    worlds: list[World], sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = worlds[0]
+    monkeypatch.setattr(executor, "LOOK_SECONDS", 3600)
+    area = await world.area(http("call", sink.url))
+    for number in range(20):
+        await world.fire(area, {"n": number})
+    await world.platform.doorbell.settle()
+    await world.platform.redis.flushdb()  # nobody rings: what is left is for the worker to know
+    runs = await world.pool.fetch("SELECT id FROM runs WHERE area_id = $1", area.id)
+    sink.holds = "*"
+    async def slowly(room: int, served: UUID, held: Mapping[UUID, int], most: int) -> Any:
+        answer = await asks(room, served, held, most)
+        if held.get(world.user, 0) >= most:
+            sink.hold.set()
+
+            async def are_over() -> bool:
+                return not working._active
+
+            await eventually(are_over)
+        return answer
+
+    async with world.working(worker_concurrency=10) as working:
+        asks = working._runs.claim_next
+        monkeypatch.setattr(working._runs, "claim_next", slowly)
+        await world.ended(*(row["id"] for row in runs))
+    assert len(sink.calls) == 20
