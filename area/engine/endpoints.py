@@ -142,6 +142,9 @@ class Endpoints:
                 raise answer
             else:
                 accepted.append((row["action"], answer))
+        for _, one in accepted:
+            # Of several events it has kept one: the delivery is not to be sent again for the others.
+            failed.pop(one.incoming.hook_id, None)
         return accepted
 
     def _fail(self, row: asyncpg.Record, error: Exception, failed: dict[UUID, Exception]) -> None:

@@ -39,8 +39,8 @@ class StepStatus(Enum):
 class Effect(Enum):
     """What is known of a step's effect on the outside world."""
 
-    NONE = enum_value("none", description="Nothing was sent.")
-    INTENDED = enum_value("intended", description="About to be sent.")
+    NONE = enum_value("none", description="Nothing came of it: it was not sent, or was refused.")
+    INTENDED = enum_value("intended", description="About to be sent, or sent and not answered yet.")
     CONFIRMED = enum_value("confirmed", description="The provider answered.")
     UNKNOWN = enum_value("unknown", description="No answer came back: it may have happened.")
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from area.engine import steps
+from area.engine import mishaps
 from area.engine.areas import ReactionDraft, update_area
 from area.engine.plan import Plans
 from area.engine.platform import Platform
@@ -64,7 +64,7 @@ class Dice:
 @pytest.fixture
 def dice(monkeypatch: pytest.MonkeyPatch) -> Dice:
     made = Dice()
-    monkeypatch.setattr(steps, "random", SimpleNamespace(uniform=made.uniform))
+    monkeypatch.setattr(mishaps, "random", SimpleNamespace(uniform=made.uniform))
     return made
 
 

@@ -93,8 +93,10 @@ def _route(delivery: sdk.WebhookDelivery) -> list[sdk.Routed]:
 
 
 @service.webhook("A tower's bell rings", app_level=True)
-def tower(where: Where, delivery: sdk.WebhookDelivery) -> Rang | None:
+def tower(where: Where, delivery: sdk.WebhookDelivery) -> Rang | list[Rang] | None:
     """Fires when a tower's bell rings."""
+    if where.note == "twice" and (rang := _rang(delivery)):
+        return [rang, rang.model_copy(update={"id": f"{rang.id} again"})]
     if where.note == "refuses":
         raise sdk.Rejected("this tower is not for me")
     if where.note == "breaks":
@@ -409,6 +411,23 @@ async def test_an_event_that_postgres_refuses_is_not_the_trouble_of_others(
     assert (taken.events, taken.runs) == (1, 1)
     assert await world.run_of(fires)
     [reason] = await rejected(world, odd)
+    assert reason.startswith("The delivery cannot be stored: ")
+
+
+async def test_one_event_of_several_that_postgres_refuses_does_not_bring_the_others_again(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = await subscribed(world, "partly", "twice")
+    accepting = world.platform.intake.submit
+
+    async def submit(incoming: Incoming) -> Accepted:
+        if "again" in incoming.dedupe_key:
+            object.__setattr__(incoming, "text", '{"id": "\\u0000"}')
+        return await accepting(incoming)
+
+    monkeypatch.setattr(world.platform.intake, "submit", submit)
+    assert (await to_all(world, id="1", tower="partly")).runs == 1
+    [reason] = await rejected(world, area)
     assert reason.startswith("The delivery cannot be stored: ")
 
 

@@ -234,6 +234,19 @@ async def test_a_later_refusal_says_nothing_of_an_earlier_call(
 
 
 @pytest.mark.parametrize("after", [[], ["first"]])
+@pytest.mark.parametrize(("answers", "effect"), [([(404, {})], "none"), ([GAVE_UP, (404, {})], "unknown")])
+async def test_a_refusal_says_nothing_came_of_it_unless_an_earlier_call_had_no_answer(
+    world: World, sink: Sink, answers: list[tuple[int, dict[str, str]]], effect: str
+) -> None:
+    sink.answers = list(answers)
+    run = await fired(world, http("put", f"{sink.url}/put", "PUT"))
+    await world.execute(run)
+    if len(answers) > 1:
+        await world.due_now(run)
+        await world.execute(run)
+    assert (await outcome(world, run, "put"))[:3] == ("failed", "failed", effect)
+
+
 async def test_a_call_without_an_answer_is_not_told_as_skipped_when_a_brother_stops_the_run(
     world: World, sink: Sink, after: list[str]
 ) -> None:
