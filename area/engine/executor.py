@@ -346,7 +346,7 @@ class Executor:
                 self._served = claim["user_id"]
             claimed += len(claims)
             if not more:
-                # Of a user who had all the slots that one may have, there may be more too; runs that ended while we asked rang nobody.
+                # Of a user who had all the slots that one may have, there may be more; what ended while we asked rang nobody.
                 self._more = max(held.values(), default=0) >= self._most
                 if not self._more or max(self._held().values(), default=0) >= self._most:
                     break

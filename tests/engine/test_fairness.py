@@ -123,6 +123,7 @@ async def test_what_ends_while_more_is_asked_for_is_made_up_for_at_once(
     await world.platform.redis.flushdb()  # nobody rings: what is left is for the worker to know
     runs = await world.pool.fetch("SELECT id FROM runs WHERE area_id = $1", area.id)
     sink.holds = "*"
+
     async def slowly(room: int, served: UUID, held: Mapping[UUID, int], most: int) -> Any:
         answer = await asks(room, served, held, most)
         if held.get(world.user, 0) >= most:

@@ -233,7 +233,6 @@ async def test_a_later_refusal_says_nothing_of_an_earlier_call(
     assert (await outcome(world, run, "put"))[:3] == ("cancelled", "unknown", "unknown")
 
 
-@pytest.mark.parametrize("after", [[], ["first"]])
 @pytest.mark.parametrize(("answers", "effect"), [([(404, {})], "none"), ([GAVE_UP, (404, {})], "unknown")])
 async def test_a_refusal_says_nothing_came_of_it_unless_an_earlier_call_had_no_answer(
     world: World, sink: Sink, answers: list[tuple[int, dict[str, str]]], effect: str
@@ -247,6 +246,7 @@ async def test_a_refusal_says_nothing_came_of_it_unless_an_earlier_call_had_no_a
     assert (await outcome(world, run, "put"))[:3] == ("failed", "failed", effect)
 
 
+@pytest.mark.parametrize("after", [[], ["first"]])
 async def test_a_call_without_an_answer_is_not_told_as_skipped_when_a_brother_stops_the_run(
     world: World, sink: Sink, after: list[str]
 ) -> None:
