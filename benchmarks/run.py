@@ -45,7 +45,7 @@ def table(results: dict[str, list[Figure]], title: str) -> Table:
                 continue
             values = [figure[name] for figure in rounds if name in figure]
             naive = middle.get(f"naive: {name}")
-            ratio = (value / naive if "/s" in name else naive / value) if naive and value else None
+            ratio = (value / naive if "(/s)" in name else naive / value) if naive and value else None
             made.add_row(
                 name,
                 shown(value),

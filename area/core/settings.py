@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         8.0, gt=1, description="A worker that has not renewed a run for this long has lost it."
     )
-    worker_concurrency: int = Field(200, ge=1, description="Runs one worker process executes at once.")
+    worker_concurrency: int = Field(400, ge=1, description="Runs one worker process executes at once.")
     max_reactions: int = Field(50, ge=1, description="Most reactions one AREA may have.")
     max_streams: int = Field(
         2000, ge=1, description="Most live streams (subscriptions) one user may have open at once, per API process."
